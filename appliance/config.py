@@ -1,0 +1,243 @@
+"""One typed tree from one TOML file; an unknown key is refused and the nearest known one named.
+
+Sources of defaults: ``docs/reference/configuration.md``. Bounds live in ``appliance.domain.limits``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from appliance.domain.limits import LimitSet
+
+AeTitle = Annotated[str, msgspec.Meta(pattern=r"^[ -\[\]-~]{1,16}$")]
+"""1 to 16 characters of the default repertoire, no backslash (PS3.5, VR AE)."""
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+PortOrNone = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text says where, why and what to write instead."""
+
+
+class UnitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who this unit is and where its files are."""
+
+    name: Name = "unit-01"
+    data_dir: str = "/var/lib/qafila"
+    python: str = ""
+    """Interpreter for our own processes; empty: the one that runs ``qafila``."""
+
+
+class DicomTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The door that modalities see (the gatekeeper)."""
+
+    ae_title: AeTitle = "QAFILA"
+    bind: str = "0.0.0.0"
+    port: Port = 11112
+
+
+class ModalityTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A device that may send, known by its AE title."""
+
+    ae_title: AeTitle
+    name: str = ""
+
+
+class OrthancTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The Orthanc behind the door; both its ports listen on loopback only."""
+
+    command: str = "Orthanc"
+    dicom_port: Port = 14242
+    http_port: Port = 18042
+    python_plugin: str = "/usr/share/orthanc/plugins/libOrthancPython.so"
+    dicomweb_plugin: str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+class DicomwebDestination(
+    msgspec.Struct, tag_field="kind", tag="dicomweb", frozen=True, forbid_unknown_fields=True, kw_only=True
+):
+    """A PACS that speaks STOW-RS, QIDO-RS and WADO-RS."""
+
+    name: Name
+    url: str
+    """Base of the DICOMweb services, for instance ``https://pacs.example/dicom-web``."""
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    """PEM bundle that alone is trusted; empty: the system's."""
+
+
+class DimseDestination(
+    msgspec.Struct, tag_field="kind", tag="dimse", frozen=True, forbid_unknown_fields=True, kw_only=True
+):
+    """A PACS that speaks C-STORE, over TCP or TLS."""
+
+    name: Name
+    host: str
+    port: Port
+    called_ae_title: AeTitle
+    calling_ae_title: AeTitle = "QAFILA"
+    tls: bool = False
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    proof: Literal["commitment", "move", "wado"] = "commitment"
+    """``commitment`` (Storage Commitment), ``move`` (C-MOVE back to us) or ``wado`` (``wado_url``)."""
+    commitment_port: PortOrNone = 0
+    """Where we listen for the peer's commitment report or C-MOVE; 0: only on our own association."""
+    wado_url: str = ""
+
+
+DestinationTable = DicomwebDestination | DimseDestination
+
+
+class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a confirmed study's pixels may leave this unit (``faults.md``, purge rule)."""
+
+    keep_days_min: float = 14.0
+    backup_horizon_days: float = 7.0
+    """A receipt must be older than this before its pixels may go: a restored centre may have lost them."""
+
+
+class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of ``unit.toml``."""
+
+    unit: UnitTable = UnitTable()
+    dicom: DicomTable = DicomTable()
+    modality: tuple[ModalityTable, ...] = ()
+    orthanc: OrthancTable = OrthancTable()
+    destination: tuple[DestinationTable, ...] = ()
+    retention: RetentionTable = RetentionTable()
+    limits: LimitSet = LimitSet()
+
+    @property
+    def data_dir(self) -> Path:
+        return Path(self.unit.data_dir)
+
+    @property
+    def unit_db(self) -> Path:
+        """The truth about delivery."""
+        return self.data_dir / "unit.db"
+
+    @property
+    def door_db(self) -> Path:
+        """The plugin's ledger of what was kept."""
+        return self.data_dir / "door.db"
+
+    @property
+    def blob_dir(self) -> Path:
+        """Stored Part 10 files, ``blobs/ab/<uuid>``."""
+        return self.data_dir / "blobs"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        """What was set aside; nothing here is ever delivered or deleted by itself."""
+        return self.data_dir / "quarantine"
+
+    @property
+    def orthanc_dir(self) -> Path:
+        """Orthanc's index and its rendered configuration."""
+        return self.data_dir / "orthanc"
+
+    @property
+    def run_dir(self) -> Path:
+        """Secrets and process ids of this run; safe to delete when nothing runs."""
+        return self.data_dir / "run"
+
+
+def blob_path(blob_dir: Path, blob_uuid: str) -> Path:
+    """Where the stored file of ``blob_uuid`` lies; the UUID is checked, so it can never leave ``blob_dir``."""
+    if len(blob_uuid) != 36 or any(c not in "0123456789abcdef-" for c in blob_uuid):
+        raise ValueError(f"not a blob uuid: {blob_uuid!r}")
+    return blob_dir / blob_uuid[:2] / blob_uuid
+
+
+_T = TypeVar("_T")
+
+
+def load(path: Path, kind: type[_T]) -> _T:
+    """Read a TOML file into a typed tree.
+
+    Args:
+        path: The file.
+        kind: The tree's type, for instance ``UnitConfig``.
+
+    Raises:
+        ConfigError: If the file cannot be read, is no TOML, or holds an unknown key or a value out of range; the text
+            names the place and, for an unknown key, the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from error
+    for key in tree.get("limits", {}):
+        if key not in LimitSet.__dataclass_fields__:
+            raise ConfigError(f"{path}: {_unknown(key, 'limits')}")
+    try:
+        return msgspec.convert(tree, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+
+
+def load_unit(path: Path) -> UnitConfig:
+    """``unit.toml`` with what types cannot say checked too.
+
+    Raises:
+        ConfigError: As ``load``, and for two destinations of one name or two of our ports that are equal.
+    """
+    config = load(path, UnitConfig)
+    names = [d.name for d in config.destination]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{path}: two destinations are called {name!r}; every destination needs its own name")
+    ports = {"dicom.port": config.dicom.port}
+    for key, port in (
+        ("orthanc.dicom_port", config.orthanc.dicom_port),
+        ("orthanc.http_port", config.orthanc.http_port),
+    ):
+        clash = next((other for other, taken in ports.items() if taken == port), None)
+        if clash:
+            raise ConfigError(f"{path}: {key} and {clash} are both {port}; give each its own port")
+        ports[key] = port
+    return config
+
+
+def _explain(message: str) -> str:
+    """msgspec's sentence with the nearest known key added."""
+    found = re.match(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?", message)
+    if not found:
+        return message
+    return _unknown(found["key"], found["place"] or "the top level")
+
+
+def _unknown(key: str, place: str) -> str:
+    near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"unknown key {key!r} in {place}{hint}"
+
+
+def _known_keys() -> list[str]:
+    tables = (
+        UnitConfig,
+        UnitTable,
+        DicomTable,
+        ModalityTable,
+        OrthancTable,
+        DicomwebDestination,
+        DimseDestination,
+        RetentionTable,
+    )
+    keys = {field for table in tables for field in table.__struct_fields__}
+    return sorted(keys | set(LimitSet.__dataclass_fields__))

@@ -1,0 +1,52 @@
+"""Every bound of the unit, with its arithmetic, in one place; ``qafila doctor`` shows how full each one is.
+
+Sources: ``../shared/design/faults.md`` ("Limits to set") and DICOM PS3.8.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSet:
+    """The unit's bounds. Times are differences on the monotonic clock."""
+
+    # the door: associations
+    pdu_bytes_max: int = 128 * KIB
+    associate_rq_bytes_max: int = 64 * KIB
+    handshake_s_max: float = 5.0
+    idle_s_max: float = 60.0
+    pdu_rate_bytes_per_s_min: int = 1 * KIB
+    association_s_max: float = 3600.0
+    connection_count_per_peer_max: int = 8
+    connection_count_max: int = 16
+
+    # the door: objects
+    object_bytes_max: int = 2 * GIB
+    object_share_of_free_space_max: float = 0.25
+    sequence_depth_max: int = 32
+    element_count_max: int = 100_000
+    inflate_ratio_max: int = 100
+    inflate_bytes_max: int = 2 * GIB
+
+    # the disk: admission at the door (0xA700 below the floor), then people are warned, then only STAT is taken
+    free_bytes_floor: int = 512 * MIB
+    free_inode_floor: int = 2_000
+    free_bytes_warn: int = 4 * GIB
+    free_bytes_stat_only: int = 1 * GIB
+
+    # delivery
+    candidate_count_max: int = 64
+    transfer_item_count_max: int = 16
+    transfer_bytes_max: int = 32 * MIB
+    transfer_stall_s_max: float = 30.0
+    transfer_rate_bytes_per_s_min: int = 128
+    backoff_s_first: float = 2.0
+    backoff_s_max: float = 300.0
+    verify_poll_s_max: float = 60.0
+    journal_detail_bytes_max: int = 2 * KIB

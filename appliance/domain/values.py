@@ -1,0 +1,144 @@
+"""The nouns of the product, each with one meaning; ``docs/reference/vocabulary.md`` lists them for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Priority(StrEnum):
+    """How urgent a study is; STAT goes before everything else."""
+
+    STAT = "stat"
+    ROUTINE = "routine"
+
+
+class ItemState(StrEnum):
+    """Where an outbox item is on its one way to the destination.
+
+    ``sent`` means the destination accepted the bytes; only ``confirmed`` means that it proved to hold them.
+    """
+
+    PENDING = "pending"
+    ENCODING = "encoding"
+    READY = "ready"
+    SENDING = "sending"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+class LocalState(StrEnum):
+    """What the unit's disk has of an instance."""
+
+    PRESENT = "present"
+    EVICTED = "evicted"
+    MISSING = "missing"
+    CORRUPT = "corrupt"
+
+
+class LinkState(StrEnum):
+    """What is known of the way to a destination."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One stored SOP Instance, as the door kept it.
+
+    ``sha256`` is of the whole Part 10 file as stored here; ``dataset_sha256`` of its bytes after the group 0002 header.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    transfer_syntax_uid: str
+    orthanc_id: str
+    blob_uuid: str
+    size_bytes: int
+    sha256: str
+    dataset_sha256: str
+    calling_ae_title: str
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyHeader:
+    """What a list shows of a study; taken from the first instance that carried it."""
+
+    study_instance_uid: str
+    patient_name: str
+    patient_id: str
+    patient_birth_date: str
+    patient_sex: str
+    accession_number: str
+    study_date: str
+    study_description: str
+    modality: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """The duty to deliver one Instance to one Destination, with all the core needs to decide about it.
+
+    ``queued_at_s`` orders by age: seconds since the epoch as recorded at intake; the core compares it only with others.
+    """
+
+    item_id: int
+    destination: str
+    state: ItemState
+    sop_instance_uid: str
+    study_instance_uid: str
+    priority: Priority
+    size_bytes: int
+    queued_at_s: float
+    attempt_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the destination showed to prove that it holds an instance; stored with the Receipt.
+
+    Attributes:
+        method: ``wado`` (bytes re-read), ``commitment`` (Storage Commitment) or ``move`` (C-MOVE read-back).
+        sha256: Digest of the unit's stored file that the proof is about.
+        dataset_sha256: Digest of the canonical data set that was compared; empty where the method compares none.
+        pixel_sha256: Digest of the decoded or encapsulated pixels that were compared; empty likewise.
+        detail: Small JSON-able facts (transaction UID, transfer syntax, bytes re-read).
+    """
+
+    method: str
+    sha256: str
+    dataset_sha256: str = ""
+    pixel_sha256: str = ""
+    detail: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A Destination's statement that it durably holds a digest."""
+
+    destination: str
+    sop_instance_uid: str
+    sha256: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of the append-only history; ``at`` is UTC wall time, order comes from ``seq``."""
+
+    seq: int
+    at: str
+    subject: str
+    subject_id: str
+    event: str
+    from_state: str
+    to_state: str
+    actor: str
+    detail: str

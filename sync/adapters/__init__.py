@@ -1,0 +1,1 @@
+"""Thin hands: one outside thing a file; each turns its protocol's outcomes into ``Failure`` values, once."""
