@@ -1,0 +1,198 @@
+"""Runs the unit's processes in the foreground, as systemd does on the appliance: start, restart and stop in order.
+
+Nothing here knows what a process does. A child dies with its supervisor (``PR_SET_PDEATHSIG``), so a killed supervisor
+never leaves a second Orthanc on the same index; a child that dies is started again with growing pauses, for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from appliance.clock import Clock
+from appliance.logging import log
+
+RESTART_S_FIRST = 0.5
+RESTART_S_MAX = 8.0
+"""The longest pause keeps "restart in under 10 s" (fault row 12) with room for the start itself."""
+STABLE_S = 30.0
+"""A child that ran this long is healthy: its next restart begins with the shortest pause again."""
+_PR_SET_PDEATHSIG = 1
+
+
+class SupervisorError(Exception):
+    """The processes cannot be started; the text says which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to run one process.
+
+    ``before_start`` runs before every start of the process and ``after_start`` after every start (it may wait until the
+    process is ready); both may raise ``SupervisorError``, which counts as a failed start.
+    """
+
+    name: str
+    argv: Sequence[str]
+    before_start: Callable[[], None] = lambda: None
+    after_start: Callable[[subprocess.Popen[bytes]], None] = lambda process: None
+    log_file: Path | None = None
+    stop_s_max: float = 10.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Child:
+    spec: ChildSpec
+    process: subprocess.Popen[bytes] | None = None
+    started_mono_s: float = 0.0
+    next_start_mono_s: float = 0.0
+    pause_s: float = RESTART_S_FIRST
+    start_count: int = 0
+
+
+class FolderLock:
+    """Holds a folder for one supervisor; a second one is refused instead of sharing the databases' processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: IO[str] = path.open("a+", encoding="ascii")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise SupervisorError(
+                f"{path.parent} is in use by another running unit; stop that one first, "
+                "or give this one its own data_dir"
+            ) from error
+
+    def release(self) -> None:
+        """Let the folder go; also happens when the process ends."""
+        self._file.close()
+
+
+class Supervisor:
+    """Starts children in the given order and stops them in the reverse order."""
+
+    def __init__(self, specs: Sequence[ChildSpec], clock: Clock, stop: threading.Event) -> None:
+        self._children = [_Child(spec) for spec in specs]
+        self._clock = clock
+        self._stop = stop
+
+    def start_all(self) -> None:
+        """Start every child in order; raises ``SupervisorError`` at the first that fails, with all others stopped."""
+        try:
+            for child in self._children:
+                if self._stop.is_set():
+                    return
+                self._start(child)
+        except BaseException:
+            self.stop_all()
+            raise
+
+    def watch_once(self) -> None:
+        """Restart what has died and whose pause is over; called every fraction of a second."""
+        for child in self._children:
+            if child.process is not None and child.process.poll() is not None:
+                self._note_death(child, child.process.returncode)
+            if child.process is None and self._clock.mono_s() >= child.next_start_mono_s and not self._stop.is_set():
+                try:
+                    self._start(child)
+                except SupervisorError as error:
+                    log("unit.run", "start failed", child=child.spec.name, why=error)
+                    self._plan_restart(child)
+
+    def stop_all(self) -> None:
+        """Ask every child to end, in reverse order, and end what does not within its time."""
+        for child in reversed(self._children):
+            if child.process is not None:
+                end_process(child.process, child.spec.stop_s_max)
+                child.process = None
+
+    def facts(self) -> dict[str, dict[str, object]]:
+        """Process id and start count of every child, for the live file."""
+        return {
+            child.spec.name: {
+                "pid": child.process.pid if child.process is not None else None,
+                "start_count": child.start_count,
+            }
+            for child in self._children
+        }
+
+    def _start(self, child: _Child) -> None:
+        child.spec.before_start()
+        child.process = spawn(child.spec)
+        child.started_mono_s = self._clock.mono_s()
+        child.start_count += 1
+        log("unit.run", "started", child=child.spec.name, pid=child.process.pid)
+        try:
+            child.spec.after_start(child.process)
+        except SupervisorError:
+            end_process(child.process, child.spec.stop_s_max)
+            child.process = None
+            raise
+
+    def _note_death(self, child: _Child, exit_code: int) -> None:
+        log("unit.run", "died", child=child.spec.name, exit_code=exit_code)
+        if self._clock.mono_s() - child.started_mono_s >= STABLE_S:
+            child.pause_s = RESTART_S_FIRST
+        child.process = None
+        self._plan_restart(child)
+
+    def _plan_restart(self, child: _Child) -> None:
+        child.next_start_mono_s = self._clock.mono_s() + child.pause_s
+        child.pause_s = min(child.pause_s * 2, RESTART_S_MAX)
+
+
+def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
+    """Start the process in a session of its own (Ctrl-C reaches only the supervisor) that dies with this process.
+
+    Raises:
+        SupervisorError: If the program is missing or may not be run.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def die_with_parent() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    output: IO[bytes] | None = spec.log_file.open("ab") if spec.log_file is not None else None
+    try:
+        return subprocess.Popen(
+            list(spec.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+            env={**os.environ, **spec.environment},
+        )
+    except OSError as error:
+        raise SupervisorError(
+            f"{spec.name} cannot be started: {spec.argv[0]}: {error.strerror}. Nothing is lost; "
+            "install it (make setup) or correct its path in the configuration"
+        ) from error
+    finally:
+        if output is not None:
+            output.close()
+
+
+def end_process(process: subprocess.Popen[bytes], wait_s_max: float) -> None:
+    """SIGTERM, a bounded wait, then SIGKILL for the whole session of the process."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(wait_s_max)
+            return
+        except subprocess.TimeoutExpired:
+            log("unit.run", "did not end when asked, killing", pid=process.pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
