@@ -1,0 +1,46 @@
+"""The demo's own look at the centre, beside the product's: each file is fetched again and compared with what was sent.
+
+It asks the centre's Orthanc directly, not over the demo's link and not through any code of delivery.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.cli.demo.modalities import Picture
+from appliance.cli.demo.stage import Stage
+
+
+def unequal_at_centre(stage: Stage, pictures: Sequence[Picture]) -> list[str]:
+    """One line for each picture whose data set or pixels at the centre are not what was sent."""
+    from sync.wire.digest import compare_files
+
+    lines = []
+    for picture in pictures:
+        with tempfile.NamedTemporaryFile(dir=stage.folder, suffix=".dcm") as copy:
+            if not _fetch(stage, picture.sop_instance_uid, Path(copy.name)):
+                lines.append(f"{picture.path.name}: the centre does not hold it")
+            elif not compare_files(picture.path, Path(copy.name)).equal:
+                lines.append(f"{picture.path.name}: the centre holds another data set or other pixels")
+    return lines
+
+
+def _fetch(stage: Stage, sop_instance_uid: str, target: Path) -> bool:
+    base = f"http://127.0.0.1:{stage.centre_http_port}"
+    query = urllib.request.Request(f"{base}/tools/lookup", data=sop_instance_uid.encode("ascii"), method="POST")
+    try:
+        with urllib.request.urlopen(query, timeout=30) as answer:
+            found = [row["Path"] for row in json.load(answer) if row["Type"] == "Instance"]
+        if not found:
+            return False
+        with urllib.request.urlopen(f"{base}{found[0]}/file", timeout=300) as answer, target.open("wb") as sink:
+            while data := answer.read(1 << 20):
+                sink.write(data)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+    return True

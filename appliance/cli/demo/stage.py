@@ -1,0 +1,147 @@
+"""Sets the demo's stage: a centre and a unit on one machine, each run exactly as a person would run it.
+
+Everything lies in one folder; everything started here is stopped here, also after Ctrl-C or an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.cli.demo.link import CuttableLink
+from appliance.clock import SystemClock
+from appliance.config import UnitConfig, load_unit
+from appliance.live import read_live
+from appliance.supervisor import ChildSpec, SupervisorError, end_process, spawn
+
+START_S_MAX = 90.0
+MODALITIES = (("XRAY", "Portable X-ray"), ("SONO", "Ultrasound"))
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What stands on the stage."""
+
+    folder: Path
+    unit_toml: Path
+    config: UnitConfig
+    link: CuttableLink
+    centre_http_port: int
+
+
+@contextlib.contextmanager
+def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
+    """Start the centre, the link and the unit; yields when the unit's door is open.
+
+    Args:
+        folder: Existing folder for all files; logs stay there.
+        orthanc: Program to run as Orthanc, on both sides.
+
+    Raises:
+        DemoError: If a side does not come up; the text holds the end of its log.
+    """
+    ports = _free_ports(5)
+    centre_toml, unit_toml = folder / "central.toml", folder / "unit.toml"
+    centre_toml.write_text(_central_toml(folder, orthanc, ports), encoding="utf-8")
+    with contextlib.ExitStack() as stack:
+        centre_log = folder / "centre.log"
+        _start(stack, "centre", ["central", "run", "--config", str(centre_toml)], centre_log)
+        _wait_for_port(ports[0], "the centre", centre_log)
+        link = CuttableLink(ports[0])
+        stack.callback(link.close)
+        unit_toml.write_text(_unit_toml(folder, orthanc, ports, link.port), encoding="utf-8")
+        config = load_unit(unit_toml)
+        unit_log = folder / "unit.log"
+        _start(stack, "unit", ["unit", "run", "--config", str(unit_toml)], unit_log)
+        _wait_for_unit(config, unit_log)
+        _wait_for_port(config.dicom.port, "the unit's door", unit_log)
+        yield Stage(folder, unit_toml, config, link, ports[0])
+
+
+def _start(stack: contextlib.ExitStack, name: str, arguments: list[str], log_file: Path) -> None:
+    try:
+        process = spawn(ChildSpec(name, [sys.executable, "-m", "appliance.cli.main", *arguments], log_file=log_file))
+    except SupervisorError as error:
+        raise DemoError(str(error)) from error
+    stack.callback(end_process, process, 30.0)
+
+
+def _wait_for_unit(config: UnitConfig, log_file: Path) -> None:
+    def ready() -> bool:
+        facts = read_live(config.run_dir, "unit", SystemClock())
+        return facts is not None and bool(facts.get("ready"))
+
+    _wait(ready, "the unit", log_file)
+
+
+def _wait_for_port(port: int, what: str, log_file: Path) -> None:
+    def answers() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    _wait(answers, what, log_file)
+
+
+def _wait(condition: Callable[[], bool], what: str, log_file: Path) -> None:
+    clock = SystemClock()
+    pause = threading.Event()
+    deadline_mono_s = clock.mono_s() + START_S_MAX
+    while not condition():
+        if clock.mono_s() > deadline_mono_s:
+            tail = "\n".join(log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
+            raise DemoError(f"{what} did not start within {START_S_MAX:.0f} s. The end of {log_file}:\n{tail}")
+        pause.wait(0.1)
+
+
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [s.getsockname()[1] for s in sockets]
+
+
+def _central_toml(folder: Path, orthanc: str, ports: list[int]) -> str:
+    return f"""# The demo's centre
+[centre]
+name = "demo-centre"
+data_dir = "{folder / "centre"}"
+
+[pacs]
+command = "{orthanc}"
+http_port = {ports[0]}
+dicom_port = {ports[1]}
+"""
+
+
+def _unit_toml(folder: Path, orthanc: str, ports: list[int], link_port: int) -> str:
+    devices = "\n".join(f'[[modality]]\nae_title = "{ae}"\nname = "{name}"\n' for ae, name in MODALITIES)
+    return f"""# The demo's unit
+[unit]
+name = "demo-unit"
+data_dir = "{folder / "unit"}"
+
+[dicom]
+ae_title = "QAFILA"
+bind = "127.0.0.1"
+port = {ports[2]}
+
+[orthanc]
+command = "{orthanc}"
+dicom_port = {ports[3]}
+http_port = {ports[4]}
+
+{devices}
+[[destination]]
+kind = "dicomweb"
+name = "centre"
+url = "http://127.0.0.1:{link_port}/dicom-web"
+"""
