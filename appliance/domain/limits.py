@@ -48,5 +48,7 @@ class LimitSet:
     transfer_rate_bytes_per_s_min: int = 128
     backoff_s_first: float = 2.0
     backoff_s_max: float = 300.0
+    backoff_item_count_max: int = 512
+    fruitless_rest_s_max: float = 30.0
     verify_poll_s_max: float = 60.0
     journal_detail_bytes_max: int = 2 * KIB

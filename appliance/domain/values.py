@@ -87,6 +87,7 @@ class OutboxItem:
     """The duty to deliver one Instance to one Destination, with all the core needs to decide about it.
 
     ``queued_at_s`` orders by age: seconds since the epoch as recorded at intake; the core compares it only with others.
+    ``sha256`` is the instance's: a receipt counts only when it is about the same.
     """
 
     item_id: int
@@ -96,6 +97,7 @@ class OutboxItem:
     study_instance_uid: str
     priority: Priority
     size_bytes: int
+    sha256: str
     queued_at_s: float
     attempt_count: int = 0
 

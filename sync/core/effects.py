@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, LinkState, OutboxItem, Receipt
+from appliance.domain.values import ItemState, LinkState, OutboxItem, Priority, Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class MoveItem:
     """Record: the item changes state; the store also writes one journal row (invariant 4).
 
-    The store applies it only if the row still is in ``from_state``; otherwise it answers with ``StateLost``.
+    The store applies it only if the row still is in ``from_state``; otherwise it leaves the row and whatever else
+    belongs to this item in the transaction (``KeepReceipt``) alone, applies the rest, and the runner answers with
+    ``StateLost``. ``failure`` replaces what the row said before; ``None`` clears it.
     """
 
     item_id: int
@@ -30,6 +32,39 @@ class KeepReceipt:
 
     item_id: int
     receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecheck:
+    """Record: a ``confirmed`` item was proved once more (before eviction); ``checked_again_at`` is now."""
+
+    item_id: int
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFailure:
+    """Record: what people are shown of an item that stays where it is (``sent``, but not proved yet)."""
+
+    item_id: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDamage:
+    """Record: the stored bytes are unreadable or not what was kept: the instance is marked and an alarm raised."""
+
+    item_id: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class SetPriority:
+    """Record: a person made these items STAT or routine; journalled like a move."""
+
+    item_ids: tuple[int, ...]
+    priority: Priority
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +104,52 @@ class FinishCommand:
     outcome: str
 
 
-Record = MoveItem | KeepReceipt | OpenTransfer | CloseTransfer | NoteLink | FinishCommand
+Record = (
+    MoveItem
+    | KeepReceipt
+    | NoteRecheck
+    | NoteFailure
+    | NoteDamage
+    | SetPriority
+    | OpenTransfer
+    | CloseTransfer
+    | NoteLink
+    | FinishCommand
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NeedCandidates:
-    """Action: offer up to ``count`` waiting items (``pending`` or ``ready``, not in ``busy_item_ids``)."""
+    """Action: offer up to ``count`` waiting items (``pending`` or ``ready``) that are not in ``skip_item_ids``.
+
+    The order is STAT, age, item id. ``skip_item_ids`` holds items in flight and in back-off and is bounded
+    (``LimitSet.backoff_item_count_max``); when more than that many fail, every other request sets
+    ``least_tried_first`` (STAT, attempt count, age, item id), so that no failing item keeps an untried one waiting.
+    Always answered with ``CandidatesOffered``, also when nothing waits.
+    """
 
     destination: str
     count: int
+    skip_item_ids: tuple[int, ...] = ()
+    least_tried_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NeedSent:
+    """Action: offer up to ``count`` items in ``sent`` with an id above ``after_item_id``, by item id.
+
+    The engine walks through all of them round and round, so it remembers one number and none can be forgotten.
+    Always answered with ``SentOffered``; an empty answer means that the end was reached.
+    """
+
+    destination: str
+    count: int
+    after_item_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class PrepareItems:
-    """Action: read the bytes back and compare their digest; answer ``Prepared`` or ``PrepareFailed`` for each."""
+    """Action: read the bytes back and compare their digest; always answers ``Prepared`` or ``PrepareFailed`` each."""
 
     destination: str
     items: tuple[OutboxItem, ...]
@@ -90,7 +157,7 @@ class PrepareItems:
 
 @dataclass(frozen=True, slots=True)
 class StartTransfer:
-    """Action: send these items in this order; report each, then ``TransferEnded``."""
+    """Action: send these items in this order; report each, then always ``TransferEnded``, whatever went wrong."""
 
     transfer_id: int
     destination: str
@@ -99,7 +166,7 @@ class StartTransfer:
 
 @dataclass(frozen=True, slots=True)
 class StartVerification:
-    """Action: ask the destination to prove that it holds these items; report each, then ``VerificationEnded``."""
+    """Action: ask the destination to prove that it holds these; report each, then always ``VerificationEnded``."""
 
     verification_id: int
     destination: str
@@ -115,10 +182,10 @@ class CancelTransfer:
 
 @dataclass(frozen=True, slots=True)
 class ProbeLink:
-    """Action: find out whether the destination can be reached; answer ``LinkChanged``."""
+    """Action: find out whether the destination can be reached; always answers with ``LinkChanged``."""
 
     destination: str
 
 
-Action = NeedCandidates | PrepareItems | StartTransfer | StartVerification | CancelTransfer | ProbeLink
+Action = NeedCandidates | NeedSent | PrepareItems | StartTransfer | StartVerification | CancelTransfer | ProbeLink
 Effect = Record | Action

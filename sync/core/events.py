@@ -5,24 +5,35 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, OutboxItem, Priority, Receipt
+from appliance.domain.values import OutboxItem, Receipt
 
 
 @dataclass(frozen=True, slots=True)
 class Restarted:
     """The engine starts over a store that may hold items in the middle of something.
 
-    ``unfinished`` are all items in ``encoding``, ``ready``, ``sending`` or ``sent``; the machine's ``restarted`` row
-    moves each to where it is safe to go on from.
+    ``unfinished`` are all items in ``encoding``, ``ready`` or ``sending``, a number bounded by what was in flight; the
+    machine's ``restarted`` row moves each to where it is safe to go on from. Items in ``sent`` may be many and are
+    walked through by ``NeedSent``.
     """
 
     unfinished: tuple[OutboxItem, ...]
     destinations: tuple[str, ...]
+    transfer_id_last: int = 0
+    """The highest transfer id ever recorded on this unit; the engine counts on from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CandidatesOffered:
     """The store's answer to ``NeedCandidates``: the best few waiting items, in the store's order."""
+
+    destination: str
+    items: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentOffered:
+    """The store's answer to ``NeedSent``; empty when no item in ``sent`` has a higher id."""
 
     destination: str
     items: tuple[OutboxItem, ...]
@@ -67,7 +78,11 @@ class ItemFailed:
 
 @dataclass(frozen=True, slots=True)
 class TransferEnded:
-    """The attempt is over; items it never reported on count as failed with ``failure`` (or as unanswered)."""
+    """The attempt is over; items it never reported on were not taken.
+
+    ``failure`` is of the attempt as a whole: the destination is then treated as down (``LINK``, ``PERMANENT``) or busy
+    (``TRANSIENT``), and only the first unreported item, the one that was in flight, is charged with an attempt.
+    """
 
     transfer_id: int
     bytes_sent: int
@@ -84,7 +99,7 @@ class ItemVerified:
 
 @dataclass(frozen=True, slots=True)
 class ItemUnverified:
-    """The proof failed: absent there, other bytes there, or no answer."""
+    """The proof failed: absent there, other bytes there (``PERMANENT``), or no answer."""
 
     item_id: int
     failure: Failure
@@ -101,6 +116,14 @@ class VerificationEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class RecheckWanted:
+    """Before eviction the destination shall prove once more that it holds these ``confirmed`` items (bounded page)."""
+
+    destination: str
+    items: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LinkChanged:
     """The way to a destination came up or went down, by probe or by the machine's network state."""
 
@@ -111,14 +134,17 @@ class LinkChanged:
 
 @dataclass(frozen=True, slots=True)
 class CommandGiven:
-    """A person's wish for some items: ``hold``, ``release``, ``retry``, ``stat``, ``routine``, ``reject``."""
+    """A person's wish for some items: ``hold``, ``release``, ``retry``, ``stat``, ``routine``, ``reject``.
+
+    ``FinishCommand`` comes when the wish is fulfilled for every item; for ``hold`` and ``reject`` that is after a
+    running attempt reported. A command without it is given again after a restart.
+    """
 
     command_id: int
     kind: str
     items: tuple[OutboxItem, ...]
     actor: str
     reason: str = ""
-    priority: Priority | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +154,15 @@ class DeadlineReached:
 
 @dataclass(frozen=True, slots=True)
 class StateLost:
-    """The store refused a record because the row was in another state than the engine thought."""
+    """The store refused a ``MoveItem`` because the row was in another state; ``item`` is the row as it is."""
 
-    item_id: int
-    actual: ItemState
+    item: OutboxItem
 
 
 Event = (
     Restarted
     | CandidatesOffered
+    | SentOffered
     | WorkArrived
     | Prepared
     | PrepareFailed
@@ -146,6 +172,7 @@ Event = (
     | ItemVerified
     | ItemUnverified
     | VerificationEnded
+    | RecheckWanted
     | LinkChanged
     | CommandGiven
     | DeadlineReached
