@@ -1,0 +1,71 @@
+#!/bin/sh
+# Make a plain Debian 12 or 13 ready for Qafila: Debian packages that are missing, then a virtual environment.
+#
+# usage: setup.sh run|test             (test: also what the tests and checks need)
+#
+# Says what it does, does nothing when nothing is missing, and may be interrupted and run again. It needs only what
+# Debian's base has: dpkg, apt, sh, coreutils, grep.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+venv=$top/.venv
+python=/usr/bin/python3
+
+run_packages='python3 python3-venv ca-certificates orthanc orthanc-python orthanc-dicomweb dcmtk'
+test_packages='git strace e2fsprogs mount util-linux iproute2 libfaketime tmux mmdebstrap debian-archive-keyring'
+
+say() { printf 'setup: %s\n' "$*"; }
+fail() {
+    printf 'setup: %s\n' "$*" >&2
+    exit 1
+}
+
+case ${1-} in
+run) packages=$run_packages requirements=$top/requirements/run.txt ;;
+test) packages="$run_packages $test_packages" requirements=$top/requirements/dev.txt ;;
+*) fail 'usage: setup.sh run|test' ;;
+esac
+
+command -v apt-get >/dev/null || fail 'this machine has no apt-get; Qafila is set up on Debian 12 or 13.'
+
+missing=
+for package in $packages; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing="$missing $package"
+done
+if [ "$missing" ]; then
+    say "installing from Debian:$missing"
+    if [ "$(id -u)" = 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null; then
+        as_root=sudo
+    else
+        fail "these Debian packages are missing and installing them needs root or sudo:$missing"
+    fi
+    # shellcheck disable=SC2086 # both are lists of words
+    $as_root sh "$here/packages.sh" $missing || fail "Debian packages could not be installed:$missing"
+fi
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11; Debian 12 or 13 is needed."
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+
+# The test environment holds everything the run environment holds, so either stamp of the same inputs will do.
+stamp_of() { printf '%s %s %s' "$1" "$version" "$(cat "$top/pyproject.toml" "$top/requirements/run.txt" "$2" | sha256sum)"; }
+have=$(cat "$venv/qafila-setup" 2>/dev/null || :)
+for kind in "$1" test; do
+    case $kind in test) file=$top/requirements/dev.txt ;; *) file=$requirements ;; esac
+    [ "$have" != "$(stamp_of "$kind" "$file")" ] || exit 0
+done
+
+if ! "$venv/bin/python" -c 'import sys, pip; sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])' "$version" 2>/dev/null; then
+    say "making the virtual environment .venv (Python $version)"
+    "$python" -m venv --clear "$venv" || fail 'the virtual environment could not be made.'
+fi
+say "installing Python packages, each checked against its hash (${requirements#"$top/"})"
+rm -f "$venv/qafila-setup"
+pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
+$pip install --require-hashes -r "$requirements" ||
+    fail 'Python packages could not be installed; is there a way to a package index? Run it again when there is.'
+$pip install --no-deps --no-build-isolation --editable "$top" || fail 'Qafila itself could not be installed into .venv.'
+stamp_of "$1" "$requirements" >"$venv/qafila-setup"
+say 'ready'
