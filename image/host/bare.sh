@@ -28,7 +28,7 @@ for file in /etc/resolv.conf /etc/hosts /etc/pip.conf /root/.config/pip/pip.conf
     [ ! -f "$file" ] || { mkdir -p "$root${file%/*}" && cp -L --remove-destination "$file" "$root$file"; }
 done
 folders=$({ cat /etc/pip.conf /root/.config/pip/pip.conf 2>/dev/null; printenv PIP_FIND_LINKS PIP_EXTRA_INDEX_URL PIP_INDEX_URL; } |
-    grep -oE '(file:/)?(/[A-Za-z0-9._-]+)+' | sed 's,^file:/*,/,' | sort -u)
+    grep -oE '(file:/)?(/[A-Za-z0-9._-]+)+' | sed 's,^file:/*,/,; s,/simple$,,' | sort -u)
 for name in $(awk 'BEGIN { for (name in ENVIRON) print name }'); do
     case $name in
     PIP_* | SSL_CERT_* | http_proxy | https_proxy | no_proxy | QAFILA_*) ;;
