@@ -1,0 +1,1 @@
+"""DICOM services and objects that Orthanc does not give us."""

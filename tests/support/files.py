@@ -1,0 +1,66 @@
+"""Real DICOM files to test with: pydicom's examples and the shared test images, with what each one is.
+
+``QAFILA_TEST_DATA`` names the folder of the shared images; without it, and without ``/work/shared/data``, only
+pydicom's own examples are used.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom.examples
+from pydicom.uid import ExplicitVRLittleEndian
+
+from appliance.dicom.phantom import phantom_chest
+
+_EXAMPLES = (
+    "ct",
+    "jpeg2k",
+    "mr",
+    "overlay",
+    "palette_color",
+    "rgb_color",
+    "rt_dose",
+    "rt_plan",
+    "rt_ss",
+    "waveform",
+    "ybr_color",
+)
+_BROKEN = {
+    "cr_chest_no_preamble_acr_nema.dcm": "no preamble and no file meta header",
+    "malformed_bad_sequence.dcm": "a sequence whose length is wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One test file; ``broken`` says what is wrong with it, empty for a sound Part 10 file."""
+
+    name: str
+    path: Path
+    broken: str = ""
+
+
+def data_dir() -> Path | None:
+    """The folder of shared test images, if this machine has it."""
+    folder = Path(os.environ.get("QAFILA_TEST_DATA", "/work/shared/data"))
+    return folder if folder.is_dir() else None
+
+
+def sample_files(*, broken: bool = False) -> list[Sample]:
+    """All sample files; with ``broken`` also those that are not sound Part 10 files."""
+    samples = [Sample(name, pydicom.examples.get_path(name)) for name in _EXAMPLES]
+    folder = data_dir()
+    if folder:
+        samples += [Sample(p.stem, p, _BROKEN.get(p.name, "")) for p in sorted(folder.glob("*.dcm"))]
+    return [s for s in samples if broken or not s.broken]
+
+
+def small_chest(path: Path, seed: int = 0, rows: int = 96, columns: int = 80) -> Path:
+    """Write a chest phantom of some 15 KB, quick to make and quick to send; the seed makes it another instance."""
+    dataset = phantom_chest(rows, columns, 12, seed)
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+    return path
