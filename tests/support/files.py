@@ -29,6 +29,7 @@ _EXAMPLES = (
     "ybr_color",
 )
 _BROKEN = {
+    "rtstruct.dcm": "no preamble and no file meta header",
     "cr_chest_no_preamble_acr_nema.dcm": "no preamble and no file meta header",
     "malformed_bad_sequence.dcm": "a sequence whose length is wrong",
 }
@@ -51,11 +52,15 @@ def data_dir() -> Path | None:
 
 def sample_files(*, broken: bool = False) -> list[Sample]:
     """All sample files; with ``broken`` also those that are not sound Part 10 files."""
-    samples = [Sample(name, pydicom.examples.get_path(name)) for name in _EXAMPLES]
+    samples = [_sample(name, pydicom.examples.get_path(name)) for name in _EXAMPLES]
     folder = data_dir()
     if folder:
-        samples += [Sample(p.stem, p, _BROKEN.get(p.name, "")) for p in sorted(folder.glob("*.dcm"))]
+        samples += [_sample(p.stem, p) for p in sorted(folder.glob("*.dcm"))]
     return [s for s in samples if broken or not s.broken]
+
+
+def _sample(name: str, path: Path) -> Sample:
+    return Sample(name, path, _BROKEN.get(path.name, ""))
 
 
 def small_chest(path: Path, seed: int = 0, rows: int = 96, columns: int = 80) -> Path:
