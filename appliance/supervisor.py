@@ -1,4 +1,4 @@
-"""Runs the unit's processes in the foreground, as systemd does on the appliance: start, restart and stop in order.
+"""Runs processes in the foreground, as systemd does on the appliance: start, restart and stop in order.
 
 Nothing here knows what a process does. A child dies with its supervisor (``PR_SET_PDEATHSIG``), so a killed supervisor
 never leaves a second Orthanc on the same index; a child that dies is started again with growing pauses, for ever.
@@ -11,6 +11,7 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,7 @@ class FolderLock:
         except OSError as error:
             self._file.close()
             raise SupervisorError(
-                f"{path.parent} is in use by another running unit; stop that one first, "
+                f"{path.parent} is in use by another running Qafila; stop that one first, "
                 "or give this one its own data_dir"
             ) from error
 
@@ -82,7 +83,8 @@ class FolderLock:
 class Supervisor:
     """Starts children in the given order and stops them in the reverse order."""
 
-    def __init__(self, specs: Sequence[ChildSpec], clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, specs: Sequence[ChildSpec], clock: Clock, stop: threading.Event, area: str = "unit.run") -> None:
+        self._area = area
         self._children = [_Child(spec) for spec in specs]
         self._clock = clock
         self._stop = stop
@@ -107,7 +109,7 @@ class Supervisor:
                 try:
                     self._start(child)
                 except SupervisorError as error:
-                    log("unit.run", "start failed", child=child.spec.name, why=error)
+                    log(self._area, "start failed", child=child.spec.name, why=error)
                     self._plan_restart(child)
 
     def stop_all(self) -> None:
@@ -132,7 +134,7 @@ class Supervisor:
         child.process = spawn(child.spec)
         child.started_mono_s = self._clock.mono_s()
         child.start_count += 1
-        log("unit.run", "started", child=child.spec.name, pid=child.process.pid)
+        log(self._area, "started", child=child.spec.name, pid=child.process.pid)
         try:
             child.spec.after_start(child.process)
         except SupervisorError:
@@ -141,7 +143,7 @@ class Supervisor:
             raise
 
     def _note_death(self, child: _Child, exit_code: int) -> None:
-        log("unit.run", "died", child=child.spec.name, exit_code=exit_code)
+        log(self._area, "died", child=child.spec.name, exit_code=exit_code)
         if self._clock.mono_s() - child.started_mono_s >= STABLE_S:
             child.pause_s = RESTART_S_FIRST
         child.process = None
@@ -192,7 +194,25 @@ def end_process(process: subprocess.Popen[bytes], wait_s_max: float) -> None:
             process.wait(wait_s_max)
             return
         except subprocess.TimeoutExpired:
-            log("unit.run", "did not end when asked, killing", pid=process.pid)
+            log("supervisor", "did not end when asked, killing", pid=process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def check_port(host: str, port: int, key: str) -> None:
+    """Say it in words before a process fails over it; the bind itself is repeated by the process that listens.
+
+    Raises:
+        SupervisorError: If the port cannot be had; the text names ``key``, where it is configured.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SupervisorError(
+                f"port {port} ({key}) on {host} cannot be used: {error.strerror}. Nothing is lost; "
+                f"stop what uses it, or set {key} to a free port"
+            ) from error

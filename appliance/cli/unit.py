@@ -8,26 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from pathlib import Path
 
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
 from appliance.live import write_live
 from appliance.logging import log
-from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError
+from appliance.orthanc import process as orthanc_process
+from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError, check_port
 
-ORTHANC_START_S_MAX = 60.0
 WATCH_S = 0.2
-LOG_BYTES_MAX = 8 * 1024 * 1024
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,14 +64,9 @@ def _prepare(config: UnitConfig) -> FolderLock:
             "check the disk and its rights, or set unit.data_dir"
         ) from error
     lock = FolderLock(config.run_dir / "unit.lock")
-    if shutil.which(config.orthanc.command) is None:
-        raise SupervisorError(
-            f"Orthanc is not here ({config.orthanc.command}). Studies on this disk are safe; install it with "
-            "'make setup' (Debian packages orthanc and orthanc-python), or set orthanc.command"
-        )
-    _check_port(config.dicom.bind, config.dicom.port, "dicom.port")
-    _check_port("127.0.0.1", config.orthanc.dicom_port, "orthanc.dicom_port")
-    _check_port("127.0.0.1", config.orthanc.http_port, "orthanc.http_port")
+    check_port(config.dicom.bind, config.dicom.port, "dicom.port")
+    check_port("127.0.0.1", config.orthanc.dicom_port, "orthanc.dicom_port")
+    check_port("127.0.0.1", config.orthanc.http_port, "orthanc.http_port")
     try:
         migrate(config.unit_db, config.door_db)
     except StoreError as error:
@@ -110,7 +99,9 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
     from appliance.orthanc import settings
 
     python = config.unit.python or sys.executable
+    orthanc = orthanc_process.find(config.orthanc.command, "orthanc.command")
     orthanc_json = config.orthanc_dir / "orthanc.json"
+    orthanc_log = config.orthanc_dir / "orthanc.log"
 
     def module(name: str) -> list[str]:
         return [python, "-m", name, "--config", str(config_path)]
@@ -126,65 +117,25 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
     def before_orthanc() -> None:
         recover("files")
         settings.write(config)
-        _trim(config.orthanc_dir / "orthanc.log")
+        orthanc_process.trim_log(orthanc_log)
 
     def after_orthanc(process: subprocess.Popen[bytes]) -> None:
-        _wait_for_orthanc(config, process, stop)
+        access = json.loads((config.run_dir / "orthanc.json").read_text(encoding="utf-8"))
+        credentials = (access["username"], access["password"])
+        orthanc_process.wait_until_it_answers(config.orthanc.http_port, credentials, process, stop, orthanc_log)
         if not stop.is_set():
             recover("index")
 
     return [
         ChildSpec(
             "orthanc",
-            [config.orthanc.command, str(orthanc_json)],
+            [orthanc, str(orthanc_json)],
             before_start=before_orthanc,
             after_start=after_orthanc,
-            log_file=config.orthanc_dir / "orthanc.log",
+            log_file=orthanc_log,
             stop_s_max=20.0,
         ),
         ChildSpec("intake", module("appliance.orthanc.intake")),
         ChildSpec("sync", module("sync"), stop_s_max=15.0),
         ChildSpec("gatekeeper", module("appliance.gatekeeper")),
     ]
-
-
-def _wait_for_orthanc(config: UnitConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
-    access = json.loads((config.run_dir / "orthanc.json").read_text(encoding="utf-8"))
-    token = b64encode(f"{access['username']}:{access['password']}".encode()).decode()
-    request = urllib.request.Request(f"{access['url']}/system", headers={"Authorization": f"Basic {token}"})
-    clock = SystemClock()
-    deadline_mono_s = clock.mono_s() + ORTHANC_START_S_MAX
-    log_file = config.orthanc_dir / "orthanc.log"
-    while clock.mono_s() < deadline_mono_s and not stop.is_set():
-        if process.poll() is not None:
-            raise SupervisorError(f"Orthanc ended at once with exit code {process.returncode}; see {log_file}")
-        try:
-            with urllib.request.urlopen(request, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            stop.wait(0.05)
-    if not stop.is_set():
-        raise SupervisorError(f"Orthanc did not answer within {ORTHANC_START_S_MAX:.0f} s; see {log_file}")
-
-
-def _check_port(host: str, port: int, key: str) -> None:
-    """Say it in words before four processes fail over it; the bind itself is repeated by the process that listens."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SupervisorError(
-                f"port {port} ({key}) on {host} cannot be used: {error.strerror}. Nothing is lost; "
-                f"stop what uses it, or set {key} to a free port"
-            ) from error
-
-
-def _trim(log_file: Path) -> None:
-    """Keep at most one older log of bounded size."""
-    try:
-        if log_file.stat().st_size > LOG_BYTES_MAX:
-            log_file.replace(log_file.with_suffix(".log.1"))
-    except FileNotFoundError:
-        return
