@@ -145,7 +145,7 @@ def test_children_die_with_a_supervisor_killed_with_sigkill(tmp_path: Path) -> N
 
 def test_second_supervisor_on_one_folder_is_refused_with_a_sentence(tmp_path: Path) -> None:
     first = FolderLock(tmp_path / "unit.lock")
-    with pytest.raises(SupervisorError, match="in use by another running unit"):
+    with pytest.raises(SupervisorError, match="in use by another running Qafila"):
         FolderLock(tmp_path / "unit.lock")
     first.release()
     FolderLock(tmp_path / "unit.lock").release()
