@@ -23,19 +23,25 @@ from tests.support.ports import free_ports
 
 PYTHON_PLUGIN = "/usr/share/orthanc/plugins/libOrthancPython.so"
 DICOMWEB_PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
-DEBIAN_13_COMMAND = "/var/tmp/q/orthanc13"
+TOP = Path(__file__).resolve().parents[2]
+DEBIAN_13_ROOT = TOP / ".cache" / "debian13"
+DEBIAN_13_COMMAND = TOP / "image" / "host" / "orthanc13.sh"
+"""Runs the Orthanc of the root that ``make debian13-root`` builds."""
 READY_S_MAX = 60.0
 STOP_S_MAX = 30.0
 
 
 def orthanc_commands() -> list[str]:
-    """Commands of the Orthancs on this machine: Debian 12's own, and Debian 13's when its root is there.
+    """Commands of the Orthancs on this machine: its own, and Debian 13's when its root is there.
 
-    ``QAFILA_ORTHANC13`` names the second; it must replace itself by Orthanc (``exec``), so that its process id is
-    Orthanc's. Parametrize a test over this list; it is empty where there is none, and pytest then skips the test.
+    ``QAFILA_ORTHANC13`` names another second one; it must replace itself by Orthanc (``exec``), so that its process id
+    is Orthanc's. Parametrize a test over this list; it is empty where there is none, and pytest then skips the test.
     """
-    candidates = [shutil.which("Orthanc"), os.environ.get("QAFILA_ORTHANC13", DEBIAN_13_COMMAND)]
-    return [command for command in candidates if command and Path(command).exists()]
+    own = shutil.which("Orthanc", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    other = os.environ.get("QAFILA_ORTHANC13", "")
+    if not other and os.geteuid() == 0 and (DEBIAN_13_ROOT / "usr/sbin/Orthanc").exists():
+        other = str(DEBIAN_13_COMMAND)
+    return [command for command in (own, other) if command and Path(command).exists()]
 
 
 @dataclass
