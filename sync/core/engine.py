@@ -1,0 +1,221 @@
+"""The one entrance to the core: ``handle(event, now)`` answers with effects, ``next_deadline()`` with the next alarm.
+
+The caller commits all records of one answer in one transaction and starts its actions only after that commit; a failed
+commit is tried again with the same records until it succeeds. Every action is answered by the event that its docstring
+names, whatever goes wrong. Events may come late, twice, or for attempts long over: then nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from appliance.domain.values import OutboxItem
+from sync.core import commands, delivery, proving
+from sync.core.effects import Effect
+from sync.core.events import (
+    CandidatesOffered,
+    CommandGiven,
+    DeadlineReached,
+    Event,
+    ItemAccepted,
+    ItemFailed,
+    ItemUnverified,
+    ItemVerified,
+    LinkChanged,
+    Prepared,
+    PrepareFailed,
+    RecheckWanted,
+    Restarted,
+    SentOffered,
+    StateLost,
+    TransferEnded,
+    VerificationEnded,
+    WorkArrived,
+)
+from sync.core.machine import ItemEvent
+from sync.core.policy import Policy
+from sync.core.retry import Jitter, Why
+from sync.core.state import Batch, EngineState, Lane, Turn, new_lane, unowned
+
+
+class Engine:
+    """Decides what happens to every outbox item; pure, so that a simulation can live through years of it."""
+
+    def __init__(self, policy: Policy, state: EngineState | None = None) -> None:
+        self.policy = policy
+        self.state = state if state is not None else EngineState(Jitter(policy.jitter_seed))
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """What is to be done about ``event``.
+
+        Args:
+            event: Anything that happened; unknown destinations, items and attempts are ignored.
+            now: Monotonic seconds, never less than in the call before.
+
+        Returns:
+            Records and actions in the order in which they shall happen; see the module's first lines for the contract.
+        """
+        turn = Turn(self.policy, self.state, now)
+        _HANDLERS[type(event)](turn, event)
+        for lane in self.state.lanes.values():
+            turn.emit(lane.link.probe_if_due(now, self.policy.limits))
+            delivery.plan(turn, lane)
+            proving.plan(turn, lane)
+        return turn.effects
+
+    def next_deadline(self) -> float | None:
+        """Monotonic seconds at which ``DeadlineReached`` is wanted; ``None`` when only an event can help."""
+        transfer_count_max = self.policy.transfer_count_per_destination_max
+        times: list[float | None] = []
+        for lane in self.state.lanes.values():
+            times.append(None if lane.link.up else lane.link.probe_mono_s)
+            times.append(delivery.next_deadline(transfer_count_max, lane))
+            times.append(proving.next_deadline(lane))
+        return min((time for time in times if time is not None), default=None)
+
+
+def _restarted(turn: Turn, event: Restarted) -> None:
+    state = turn.state
+    state.transfer_id_last = max(state.transfer_id_last, event.transfer_id_last)
+    state.lanes = {name: new_lane(name, turn.policy) for name in event.destinations}
+    state.wishes.clear()
+    state.commands.clear()
+    for lane in state.lanes.values():
+        lane.proof.sent_maybe = True
+    for item in event.unfinished:
+        _take_back(turn, item)
+
+
+def _take_back(turn: Turn, item: OutboxItem) -> None:
+    """Let an item wait that a dead attempt left half-way; it may be what killed it, so the others go first."""
+    if not unowned(item):
+        return
+    moved = turn.move(item, ItemEvent.RESTARTED, charged=True)
+    lane = turn.state.lanes.get(item.destination)
+    if lane is not None:
+        turn.put_off(lane, moved, Why.SUSPECT)
+
+
+def _work_arrived(turn: Turn, event: WorkArrived) -> None:
+    for lane in turn.state.lanes.values():
+        lane.work = True
+
+
+def _deadline_reached(turn: Turn, event: DeadlineReached) -> None:
+    """The planning after every event does what is due."""
+
+
+def _link_changed(turn: Turn, event: LinkChanged) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is None:
+        return
+    if not event.up:
+        turn.emit(lane.link.go_down(event.failure, turn.now, turn.policy.limits, turn.state.jitter))
+        return
+    note = lane.link.come_up()
+    if note is None:
+        return
+    turn.emit(note)
+    lane.backoff.release(Why.FAILED)
+    lane.work = True
+    lane.proof.sent_maybe = True
+    lane.proof.fruitless_count = 0
+    lane.proof.rest_until_mono_s = turn.now
+
+
+def _state_lost(turn: Turn, event: StateLost) -> None:
+    """The store knows better: forget what was believed, and free a row that nobody owns."""
+    item = event.item
+    lane = turn.state.lanes.get(item.destination)
+    if lane is not None:
+        batch = lane.batch_of(item.item_id)
+        if batch is not None:
+            del batch.items[item.item_id]
+        lane.proof.running.pop(item.item_id, None)
+        lane.proof.fresh.pop(item.item_id, None)
+        lane.work = lane.proof.sent_maybe = True
+    commands.miss(turn, item.item_id)
+    _take_back(turn, item)
+
+
+def _candidates_offered(turn: Turn, event: CandidatesOffered) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        delivery.offered(turn, lane, event)
+
+
+def _sent_offered(turn: Turn, event: SentOffered) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        proving.offered(turn, lane, event)
+
+
+def _recheck_wanted(turn: Turn, event: RecheckWanted) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        proving.recheck_wanted(turn, lane, event)
+
+
+def _of_item(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
+    """For reports of preparation: find the batch that waits for this item."""
+
+    def handle(turn: Turn, event: Prepared | PrepareFailed) -> None:
+        for lane in turn.state.lanes.values():
+            batch = lane.batch_of(event.item_id)
+            if batch is not None:
+                handler(turn, lane, batch, event)
+                return
+
+    return handle
+
+
+def _of_transfer(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
+    """For reports of a transfer: drop those of attempts that are over and of items that have their outcome."""
+
+    def handle(turn: Turn, event: ItemAccepted | ItemFailed | TransferEnded) -> None:
+        for lane in turn.state.lanes.values():
+            for batch in list(lane.batches):
+                if batch.transfer_id == event.transfer_id:
+                    if isinstance(event, TransferEnded) or event.item_id in batch.items:
+                        handler(turn, lane, batch, event)
+                    return
+
+    return handle
+
+
+def _of_proof(handler: Callable[[Turn, Lane, Any], None]) -> Callable[[Turn, Any], None]:
+    """For reports of a verification: drop those of items that nobody asks about any more."""
+
+    def handle(turn: Turn, event: ItemVerified | ItemUnverified | VerificationEnded) -> None:
+        for lane in turn.state.lanes.values():
+            if isinstance(event, VerificationEnded):
+                wanted = lane.proof.running_id == event.verification_id
+            else:
+                wanted = event.item_id in lane.proof.running
+            if wanted:
+                handler(turn, lane, event)
+                return
+
+    return handle
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    Restarted: _restarted,
+    CandidatesOffered: _candidates_offered,
+    SentOffered: _sent_offered,
+    WorkArrived: _work_arrived,
+    Prepared: _of_item(delivery.prepared),
+    PrepareFailed: _of_item(delivery.prepare_failed),
+    ItemAccepted: _of_transfer(delivery.accepted),
+    ItemFailed: _of_transfer(delivery.failed),
+    TransferEnded: _of_transfer(delivery.ended),
+    ItemVerified: _of_proof(proving.verified),
+    ItemUnverified: _of_proof(proving.unverified),
+    VerificationEnded: _of_proof(proving.ended),
+    RecheckWanted: _recheck_wanted,
+    LinkChanged: _link_changed,
+    CommandGiven: commands.given,
+    DeadlineReached: _deadline_reached,
+    StateLost: _state_lost,
+}

@@ -1,0 +1,64 @@
+"""What is known of the way to one destination, and when to look again.
+
+A failing link is nobody's fault but the link's: items wait without being charged, and the probe backs off. Its failure
+count falls back to zero only when the destination answered for an item, because some links let a probe through and
+then break every transfer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from appliance.domain.failure import Failure
+from appliance.domain.limits import LimitSet
+from appliance.domain.values import LinkState
+from sync.core.effects import NoteLink, ProbeLink
+from sync.core.retry import Jitter, at_least_asked, backoff_s
+
+
+@dataclass(slots=True)
+class Link:
+    """State of one link; ``probe_mono_s`` is infinite while it is up."""
+
+    destination: str
+    state: LinkState = LinkState.UNKNOWN
+    failure_count: int = 0
+    probe_mono_s: float = -math.inf
+
+    @property
+    def up(self) -> bool:
+        return self.state is LinkState.UP
+
+    def go_down(self, failure: Failure | None, now: float, limits: LimitSet, jitter: Jitter) -> NoteLink:
+        """The link failed, or still fails; the next probe is scheduled."""
+        self.state = LinkState.DOWN
+        self.failure_count += 1
+        delay_s = backoff_s(self.failure_count, limits.backoff_s_first, limits.backoff_s_max, jitter.draw())
+        delay_s = at_least_asked(delay_s, failure.retry_after_s if failure else None, limits.backoff_s_max)
+        self.probe_mono_s = now + delay_s
+        return NoteLink(self.destination, LinkState.DOWN, failure, delay_s)
+
+    def come_up(self) -> NoteLink | None:
+        """The destination can be reached; ``None`` when that was known."""
+        if self.up:
+            return None
+        self.state = LinkState.UP
+        self.probe_mono_s = math.inf
+        return NoteLink(self.destination, LinkState.UP, None, None)
+
+    def answered(self) -> None:
+        """The destination said something about an item: the link truly works."""
+        self.failure_count = 0
+
+    def probe_soon(self, now: float) -> None:
+        """A person wants it tried now."""
+        if not self.up:
+            self.probe_mono_s = now
+
+    def probe_if_due(self, now: float, limits: LimitSet) -> ProbeLink | None:
+        """The probe to start now, if any; a probe that never answers is repeated after the longest back-off."""
+        if self.up or now < self.probe_mono_s:
+            return None
+        self.probe_mono_s = now + limits.backoff_s_max
+        return ProbeLink(self.destination)

@@ -1,0 +1,182 @@
+"""What the engine remembers: small records, one lane a destination, each bounded by a named limit.
+
+Only items in flight and ids in back-off are here; everything that waits is in the store.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from appliance.domain.failure import Failure
+from appliance.domain.values import ItemState, OutboxItem, Priority
+from sync.core.effects import CancelTransfer, Effect, MoveItem
+from sync.core.link import Link
+from sync.core.machine import ItemEvent, move
+from sync.core.policy import Policy
+from sync.core.retry import BackoffList, Jitter, Why, at_least_asked, backoff_s
+
+
+@dataclass(slots=True)
+class Batch:
+    """Items on their way together: first prepared, then, once ``transfer_id`` is set, sent.
+
+    ``items`` holds those without an outcome yet, in the order of sending, each with its present state.
+    """
+
+    items: dict[int, OutboxItem]
+    transfer_id: int | None = None
+    yielding: bool = False
+    """It was asked to make way; what it still holds goes back to wait."""
+    accepted: list[OutboxItem] = field(default_factory=list)
+
+    @property
+    def stat(self) -> bool:
+        return all(item.priority is Priority.STAT for item in self.items.values())
+
+    def ask_to_yield(self) -> CancelTransfer | None:
+        """Stop before the next item; the action to take, if there is one."""
+        if self.yielding:
+            return None
+        self.yielding = True
+        return None if self.transfer_id is None else CancelTransfer(self.transfer_id)
+
+
+@dataclass(slots=True)
+class Proof:
+    """The asking for proof at one destination; one verification at a time, beside the transfers."""
+
+    running_id: int | None = None
+    running: dict[int, OutboxItem] = field(default_factory=dict)
+    """Asked about and not answered yet."""
+    fruitful: bool = False
+    """The running verification settled at least one item."""
+    fresh: dict[int, OutboxItem] = field(default_factory=dict)
+    """Just accepted; asked about first. What does not fit in is found by the walk."""
+    recheck: tuple[OutboxItem, ...] = ()
+    """Confirmed items to be proved once more before eviction; a later wish replaces it."""
+    after_item_id: int = 0
+    """How far the walk through all ``sent`` items is."""
+    asked: bool = False
+    sent_maybe: bool = False
+    """The store may hold ``sent`` items."""
+    rest_until_mono_s: float = -math.inf
+    fruitless_count: int = 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """Everything about one destination; lanes never wait for each other."""
+
+    destination: str
+    link: Link
+    backoff: BackoffList
+    batches: list[Batch] = field(default_factory=list)
+    asked: bool = False
+    """``NeedCandidates`` is not answered yet."""
+    work: bool = True
+    """The store may hold waiting items that were not offered yet."""
+    request_count: int = 0
+    rest_until_mono_s: float = -math.inf
+    fruitless_count: int = 0
+    """Transfers in a row in which nothing was accepted."""
+    proof: Proof = field(default_factory=Proof)
+
+    def batch_of(self, item_id: int) -> Batch | None:
+        """The batch that holds this item without an outcome."""
+        return next((batch for batch in self.batches if item_id in batch.items), None)
+
+    def in_flight(self) -> Iterator[int]:
+        """Ids of all items in a batch."""
+        for batch in self.batches:
+            yield from batch.items
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A hold or rejection that takes effect when the running attempt has reported on the item."""
+
+    event: ItemEvent
+    command_id: int
+    actor: str
+
+
+@dataclass(slots=True)
+class OpenCommand:
+    """A command some of whose items are still in flight."""
+
+    command_id: int
+    kind: str
+    open_count: int = 0
+    done_count: int = 0
+    missed_count: int = 0
+
+
+@dataclass(slots=True)
+class EngineState:
+    """All of it; a new process starts with an empty one and hears ``Restarted``."""
+
+    jitter: Jitter
+    lanes: dict[str, Lane] = field(default_factory=dict)
+    transfer_id_last: int = 0
+    verification_id_last: int = 0
+    wishes: dict[int, Wish] = field(default_factory=dict)
+    """By item id; only for items in flight."""
+    commands: dict[int, OpenCommand] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Turn:
+    """The handling of one event: the state to change and the effects to collect."""
+
+    policy: Policy
+    state: EngineState
+    now: float
+    effects: list[Effect] = field(default_factory=list)
+
+    def emit(self, effect: Effect | None) -> None:
+        """Add an effect, if there is one."""
+        if effect is not None:
+            self.effects.append(effect)
+
+    def move(
+        self,
+        item: OutboxItem,
+        event: ItemEvent,
+        failure: Failure | None = None,
+        charged: bool = False,
+        actor: str = "sync",
+    ) -> OutboxItem:
+        """The item after ``event``, and the record of it when its state changed; ``charged`` counts an attempt.
+
+        Raises:
+            IllegalMove: If the table has no such row.
+        """
+        state = move(item.state, event)
+        attempt_count = item.attempt_count + charged
+        if state is not item.state:
+            self.emit(MoveItem(item.item_id, item.state, state, event.value, attempt_count, failure, actor))
+        return replace(item, state=state, attempt_count=attempt_count)
+
+    def put_off(self, lane: Lane, item: OutboxItem, why: Why, retry_after_s: float | None = None) -> None:
+        """Let an item that failed wait for its own deadline."""
+        limits = self.policy.limits
+        delay_s = backoff_s(item.attempt_count, limits.backoff_s_first, limits.backoff_s_max, self.state.jitter.draw())
+        until = self.now + at_least_asked(delay_s, retry_after_s, limits.backoff_s_max)
+        lane.backoff.add(item.item_id, until, Why.ASKED if retry_after_s is not None else why)
+
+    def link_failed(self, lane: Lane, failure: Failure | None) -> None:
+        """Put an up link down; a link that is down already is not charged twice for one break."""
+        if lane.link.up:
+            self.emit(lane.link.go_down(failure, self.now, self.policy.limits, self.state.jitter))
+
+
+def new_lane(destination: str, policy: Policy) -> Lane:
+    """A lane of which nothing is known; it is probed at once."""
+    return Lane(destination, Link(destination), BackoffList(policy.limits.backoff_item_count_max))
+
+
+def unowned(item: OutboxItem) -> bool:
+    """Whether the row is in a state that only a running attempt of ours may leave it in."""
+    return item.state in (ItemState.ENCODING, ItemState.READY, ItemState.SENDING)
