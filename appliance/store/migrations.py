@@ -2,15 +2,34 @@
 
 ``unit.db`` holds the truth about delivery. ``door.db`` is the ledger of the Orthanc plugin: what was kept before
 *Success* was answered. Two files, so that reception never waits for another writer and each can rebuild the other.
-A column that may be unknown is NULL-able or has a default; states are CHECKed against the vocabulary.
+A column that may be unknown has a default; states are CHECKed against the vocabulary; what must never happen is refused
+by a trigger, so that it also binds the release before and a person with a SQL prompt.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlite_utils import Database, Migrations
+
+READ_NUMBER = 1
+"""Kept in ``user_version``. A migration the release before cannot live with raises it; that one then refuses."""
 
 unit_migrations = Migrations("unit")
 door_migrations = Migrations("door")
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """One database file's schema; ``application_id`` stands in the file's header, so that no other file is taken."""
+
+    name: str
+    application_id: int
+    migrations: Migrations
+
+
+UNIT = Schema("unit", 0x51414655, unit_migrations)  # "QAFU"
+DOOR = Schema("door", 0x51414644, door_migrations)  # "QAFD"
 
 
 def _run(db: Database, *statements: str) -> None:
@@ -18,9 +37,22 @@ def _run(db: Database, *statements: str) -> None:
         db.execute(statement)
 
 
+def _mark(db: Database, schema: Schema) -> None:
+    _run(db, f"PRAGMA application_id={schema.application_id}", f"PRAGMA user_version={READ_NUMBER}")
+
+
+def _refuse(table: str, change: str, sentence: str, when: str = "") -> str:
+    """A trigger that aborts ``change`` (``DELETE``, ``UPDATE``, ``UPDATE OF column``) on ``table``."""
+    name = f"{table}_refuses_{change.split(' OF ')[0].lower()}"
+    condition = f" WHEN {when}" if when else ""
+    return f"""CREATE TRIGGER {name} BEFORE {change} ON {table}{condition}
+            BEGIN SELECT RAISE(ABORT, '{sentence}'); END"""
+
+
 @unit_migrations()
 def m0001_delivery(db: Database) -> None:
     """Studies, instances, the outbox and what happened to it."""
+    _mark(db, UNIT)
     _run(
         db,
         """CREATE TABLE study (
@@ -35,9 +67,11 @@ def m0001_delivery(db: Database) -> None:
             modality TEXT NOT NULL DEFAULT '',
             priority TEXT NOT NULL DEFAULT 'routine' CHECK (priority IN ('stat', 'routine')),
             first_received_at TEXT NOT NULL,
-            last_received_at TEXT NOT NULL
+            last_received_at TEXT NOT NULL,
+            last_instance_id INTEGER NOT NULL DEFAULT 0 -- order of arrival that no clock step can change
         ) STRICT""",
-        "CREATE INDEX study_by_arrival ON study (last_received_at)",
+        "CREATE INDEX study_by_arrival ON study (last_instance_id)",
+        "CREATE INDEX study_by_day ON study (last_received_at)",
         """CREATE TABLE instance (
             instance_id INTEGER PRIMARY KEY,
             sop_instance_uid TEXT NOT NULL UNIQUE,
@@ -57,10 +91,17 @@ def m0001_delivery(db: Database) -> None:
             local_state TEXT NOT NULL DEFAULT 'present'
                 CHECK (local_state IN ('present', 'evicted', 'missing', 'corrupt')),
             local_changed_at TEXT NOT NULL DEFAULT '',
-            local_reason TEXT NOT NULL DEFAULT ''
+            local_reason TEXT NOT NULL DEFAULT '',
+            owed_count INTEGER NOT NULL DEFAULT 0, -- outbox rows; kept by trigger
+            confirmed_count INTEGER NOT NULL DEFAULT 0 -- of them confirmed; kept by trigger
         ) STRICT""",
         "CREATE INDEX instance_by_study ON instance (study_instance_uid)",
         "CREATE INDEX instance_by_orthanc_id ON instance (orthanc_id)",
+        "CREATE INDEX instance_by_blob ON instance (blob_uuid)",
+        """CREATE INDEX instance_unsafe ON instance (study_instance_uid, size_bytes)
+            WHERE owed_count = 0 OR confirmed_count < owed_count""",
+        "CREATE INDEX instance_only_here ON instance (study_instance_uid) WHERE confirmed_count = 0",
+        "CREATE INDEX instance_not_present ON instance (local_state) WHERE local_state <> 'present'",
         """CREATE TABLE outbox (
             item_id INTEGER PRIMARY KEY,
             instance_id INTEGER NOT NULL REFERENCES instance (instance_id),
@@ -68,23 +109,30 @@ def m0001_delivery(db: Database) -> None:
             state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN
                 ('pending', 'encoding', 'ready', 'sending', 'sent', 'confirmed', 'held', 'rejected')),
             stat INTEGER NOT NULL DEFAULT 0 CHECK (stat IN (0, 1)),
+            size_bytes INTEGER NOT NULL CHECK (size_bytes > 0),
             attempt_count INTEGER NOT NULL DEFAULT 0,
             queued_at TEXT NOT NULL,
-            queued_at_s REAL NOT NULL,
+            queued_at_s REAL NOT NULL, -- age: never runs backwards, even when the clock does
             changed_at TEXT NOT NULL,
             failure_kind TEXT NOT NULL DEFAULT '',
             failure_code TEXT NOT NULL DEFAULT '',
             failure_sentence TEXT NOT NULL DEFAULT '',
             UNIQUE (instance_id, destination)
         ) STRICT""",
-        """CREATE INDEX outbox_waiting ON outbox (destination, stat DESC, queued_at_s, item_id)
+        """CREATE INDEX outbox_waiting ON outbox (destination, stat DESC, queued_at_s, size_bytes, item_id)
             WHERE state IN ('pending', 'ready')""",
-        "CREATE INDEX outbox_unfinished ON outbox (state) WHERE state <> 'confirmed'",
+        "CREATE INDEX outbox_unfinished ON outbox (state, destination, item_id) WHERE state <> 'confirmed'",
+        """CREATE VIEW outbox_item AS
+            SELECT o.item_id, o.destination, o.state, i.sop_instance_uid, i.study_instance_uid, o.stat, o.size_bytes,
+                i.sha256, o.queued_at_s, o.attempt_count
+            FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id""",
         """CREATE TABLE transfer (
             transfer_id INTEGER PRIMARY KEY,
             destination TEXT NOT NULL,
             item_count INTEGER NOT NULL,
             started_at TEXT NOT NULL,
+            started_boot_id TEXT NOT NULL DEFAULT '',
+            started_mono_s REAL NOT NULL DEFAULT 0,
             ended_at TEXT NOT NULL DEFAULT '',
             bytes_sent INTEGER NOT NULL DEFAULT 0,
             accepted_count INTEGER NOT NULL DEFAULT 0,
@@ -92,16 +140,21 @@ def m0001_delivery(db: Database) -> None:
             failure_code TEXT NOT NULL DEFAULT '',
             failure_sentence TEXT NOT NULL DEFAULT ''
         ) STRICT""",
+        "CREATE INDEX transfer_by_destination ON transfer (destination, transfer_id)",
+        "CREATE INDEX transfer_open ON transfer (transfer_id) WHERE ended_at = ''",
         """CREATE TABLE receipt (
-            item_id INTEGER PRIMARY KEY REFERENCES outbox (item_id),
+            receipt_id INTEGER PRIMARY KEY,
+            item_id INTEGER NOT NULL REFERENCES outbox (item_id),
             destination TEXT NOT NULL,
             sop_instance_uid TEXT NOT NULL,
             sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
             method TEXT NOT NULL,
             evidence TEXT NOT NULL,
             received_at TEXT NOT NULL,
-            checked_again_at TEXT NOT NULL DEFAULT ''
+            checked_again_at TEXT NOT NULL DEFAULT '',
+            revoked_at TEXT NOT NULL DEFAULT '' -- set by trigger when the item leaves confirmed
         ) STRICT""",
+        "CREATE UNIQUE INDEX receipt_standing ON receipt (item_id) WHERE revoked_at = ''",
         """CREATE TABLE link (
             destination TEXT PRIMARY KEY,
             state TEXT NOT NULL DEFAULT 'unknown' CHECK (state IN ('unknown', 'up', 'down')),
@@ -129,17 +182,15 @@ def m0001_delivery(db: Database) -> None:
             mono_s REAL NOT NULL,
             subject TEXT NOT NULL,
             subject_id TEXT NOT NULL,
+            study_instance_uid TEXT NOT NULL DEFAULT '',
             event TEXT NOT NULL,
             from_state TEXT NOT NULL DEFAULT '',
             to_state TEXT NOT NULL DEFAULT '',
             actor TEXT NOT NULL DEFAULT '',
             detail TEXT NOT NULL DEFAULT ''
         ) STRICT""",
-        "CREATE INDEX journal_by_subject ON journal (subject, subject_id, seq)",
-        """CREATE TRIGGER journal_is_append_only_update BEFORE UPDATE ON journal
-            BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
-        """CREATE TRIGGER journal_is_append_only_delete BEFORE DELETE ON journal
-            BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END""",
+        "CREATE INDEX journal_by_subject ON journal (subject_id, seq)",
+        "CREATE INDEX journal_by_study ON journal (study_instance_uid, seq) WHERE study_instance_uid <> ''",
         """CREATE TABLE finding (
             finding_id INTEGER PRIMARY KEY,
             kind TEXT NOT NULL,
@@ -151,6 +202,7 @@ def m0001_delivery(db: Database) -> None:
             cleared_at TEXT NOT NULL DEFAULT '',
             UNIQUE (kind, subject_id)
         ) STRICT""",
+        "CREATE INDEX finding_open ON finding (finding_id) WHERE cleared_at = ''",
         """CREATE TABLE cursor (
             feed TEXT PRIMARY KEY,
             seq INTEGER NOT NULL,
@@ -160,9 +212,75 @@ def m0001_delivery(db: Database) -> None:
     )
 
 
+@unit_migrations()
+def m0002_guards(db: Database) -> None:
+    """Refuse what must never happen, whoever asks."""
+    _run(
+        db,
+        *(
+            _refuse(table, "DELETE", f"rows of {table} are never deleted")
+            for table in ("study", "instance", "outbox", "transfer", "receipt", "command", "journal", "finding")
+        ),
+        _refuse("journal", "UPDATE", "the journal is append-only"),
+        _refuse(
+            "instance",
+            "UPDATE OF sop_instance_uid, study_instance_uid, dataset_sha256",
+            "an instance never becomes another one",
+            "(NEW.sop_instance_uid, NEW.study_instance_uid, NEW.dataset_sha256)"
+            " <> (OLD.sop_instance_uid, OLD.study_instance_uid, OLD.dataset_sha256)",
+        ),
+        _refuse("outbox", "UPDATE OF item_id, instance_id, destination", "a duty never becomes another one"),
+        _refuse(
+            "receipt",
+            "UPDATE OF item_id, destination, sop_instance_uid, sha256, method, evidence, received_at",
+            "a receipt is never rewritten",
+        ),
+        """CREATE TRIGGER receipt_is_about_these_bytes BEFORE INSERT ON receipt
+            WHEN NOT EXISTS (
+                SELECT 1 FROM outbox_item AS o WHERE o.item_id = NEW.item_id AND o.destination = NEW.destination
+                    AND o.sop_instance_uid = NEW.sop_instance_uid AND o.sha256 = NEW.sha256)
+            BEGIN SELECT RAISE(ABORT, 'the receipt is about other bytes or another item'); END""",
+        """CREATE TRIGGER receipt_stays_revoked BEFORE UPDATE OF revoked_at ON receipt WHEN OLD.revoked_at <> ''
+            BEGIN SELECT RAISE(ABORT, 'a revoked receipt stays revoked'); END""",
+        """CREATE TRIGGER receipt_is_revoked_only_with_its_item BEFORE UPDATE OF revoked_at ON receipt
+            WHEN (SELECT state FROM outbox WHERE item_id = NEW.item_id) = 'confirmed'
+            BEGIN SELECT RAISE(ABORT, 'a confirmed item keeps its receipt'); END""",
+        """CREATE TRIGGER outbox_confirmed_needs_receipt BEFORE UPDATE OF state ON outbox
+            WHEN NEW.state = 'confirmed'
+                AND NOT EXISTS (SELECT 1 FROM receipt WHERE item_id = NEW.item_id AND revoked_at = '')
+            BEGIN SELECT RAISE(ABORT, 'confirmed needs a receipt'); END""",
+        """CREATE TRIGGER outbox_is_never_born_confirmed BEFORE INSERT ON outbox WHEN NEW.state = 'confirmed'
+            BEGIN SELECT RAISE(ABORT, 'confirmed needs a receipt'); END""",
+        """CREATE TRIGGER outbox_unconfirmed_revokes_receipt AFTER UPDATE OF state ON outbox
+            WHEN OLD.state = 'confirmed' AND NEW.state <> 'confirmed'
+            BEGIN
+                UPDATE receipt SET revoked_at = NEW.changed_at WHERE item_id = NEW.item_id AND revoked_at = '';
+            END""",
+    )
+
+
+@unit_migrations()
+def m0003_counts(db: Database) -> None:
+    """What each instance owes and what of it is confirmed, counted where the outbox changes."""
+    _run(
+        db,
+        """CREATE TRIGGER outbox_counts_owed AFTER INSERT ON outbox
+            BEGIN
+                UPDATE instance SET owed_count = owed_count + 1 WHERE instance_id = NEW.instance_id;
+            END""",
+        """CREATE TRIGGER outbox_counts_confirmed AFTER UPDATE OF state ON outbox
+            WHEN (NEW.state = 'confirmed') <> (OLD.state = 'confirmed')
+            BEGIN
+                UPDATE instance SET confirmed_count = confirmed_count + (NEW.state = 'confirmed') * 2 - 1
+                    WHERE instance_id = NEW.instance_id;
+            END""",
+    )
+
+
 @door_migrations()
 def d0001_ledger(db: Database) -> None:
     """What the door kept, what it set aside, and what the purge may remove."""
+    _mark(db, DOOR)
     _run(
         db,
         """CREATE TABLE kept (
@@ -205,4 +323,11 @@ def d0001_ledger(db: Database) -> None:
             blob_uuid TEXT PRIMARY KEY,
             permitted_at TEXT NOT NULL
         ) STRICT""",
+        _refuse("kept", "DELETE", "what was kept stays in the ledger"),
+        _refuse(
+            "kept",
+            "UPDATE OF blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes",
+            "what was kept is never rewritten",
+        ),
+        _refuse("quarantined", "DELETE", "what was set aside stays in the ledger"),
     )

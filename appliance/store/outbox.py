@@ -1,0 +1,301 @@
+"""The outbox: bounded reads in the order of urgency, and moves that write their journal row in the same transaction.
+
+Only the transition table in ``sync/core`` decides a move; this module applies it, and only from the state it was
+decided in. Everything here may run alone or inside one ``write(db)`` of the caller.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from appliance.domain.failure import Failure
+from appliance.domain.values import ItemState, LocalState, OutboxItem, Priority, Receipt
+from appliance.store import journal
+from appliance.store.connect import Row, Store, write
+from appliance.store.errors import StoreError, StoreFault
+from appliance.store.findings import note_finding
+from appliance.store.instances import id_list, set_local_state
+from appliance.store.stamp import Stamp
+
+
+def candidates(
+    db: Store,
+    destination: str,
+    count: int,
+    busy_item_ids: Sequence[int] = (),
+    *,
+    least_tried_first: bool = False,
+) -> tuple[OutboxItem, ...]:
+    """The best ``count`` items that wait for ``destination``: STAT first, then the oldest, of equal age the smallest.
+
+    Args:
+        db: The unit's database.
+        destination: Its name.
+        count: At most so many.
+        busy_item_ids: Items to leave out, in flight or in back-off; bounded by the engine.
+        least_tried_first: Order by STAT, attempt count, age instead; this sorts all that wait, so it is the exception.
+    """
+    if least_tried_first:
+        sql = """SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready')
+            AND item_id NOT IN (SELECT value FROM json_each(?))
+            ORDER BY stat DESC, attempt_count, queued_at_s, size_bytes, item_id LIMIT ?"""
+    else:
+        sql = """SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready')
+            AND item_id NOT IN (SELECT value FROM json_each(?))
+            ORDER BY stat DESC, queued_at_s, size_bytes, item_id LIMIT ?"""
+    return tuple(map(_item, db.rows(sql, (destination, id_list(busy_item_ids), count))))
+
+
+def sent_items(db: Store, destination: str, count: int, after_item_id: int = 0) -> tuple[OutboxItem, ...]:
+    """Up to ``count`` items in ``sent`` with an id above ``after_item_id``, by id; empty at the end."""
+    sql = """SELECT * FROM outbox_item WHERE destination = ? AND state = 'sent' AND state <> 'confirmed'
+        AND item_id > ? ORDER BY item_id LIMIT ?"""
+    return tuple(map(_item, db.rows(sql, (destination, after_item_id, count))))
+
+
+def unfinished(db: Store) -> tuple[OutboxItem, ...]:
+    """All items in ``encoding``, ``ready``, ``sending`` or ``sent``, for a fresh start of the engine."""
+    sql = """SELECT * FROM outbox_item WHERE state IN ('encoding', 'ready', 'sending', 'sent')
+        AND state <> 'confirmed' ORDER BY item_id"""
+    return tuple(map(_item, db.rows(sql)))
+
+
+def items_of_study(db: Store, study_instance_uid: str) -> tuple[OutboxItem, ...]:
+    """Every item of a study, whatever its state, by id."""
+    sql = "SELECT * FROM outbox_item WHERE study_instance_uid = ? ORDER BY item_id"
+    return tuple(map(_item, db.rows(sql, (study_instance_uid,))))
+
+
+def load_items(db: Store, item_ids: Sequence[int]) -> tuple[OutboxItem, ...]:
+    """These items, by id; unknown ids are left out."""
+    sql = "SELECT * FROM outbox_item WHERE item_id IN (SELECT value FROM json_each(?)) ORDER BY item_id"
+    return tuple(map(_item, db.rows(sql, (id_list(item_ids),))))
+
+
+def move_item(
+    db: Store,
+    stamp: Stamp,
+    item_id: int,
+    from_state: ItemState,
+    to_state: ItemState,
+    event: str,
+    *,
+    attempt_count: int,
+    failure: Failure | None = None,
+    receipt: Receipt | None = None,
+    actor: str = "sync",
+) -> OutboxItem | None:
+    """Move one item and write its journal row, if it still is in ``from_state``.
+
+    Args:
+        db: The unit's database.
+        stamp: When.
+        item_id: Which.
+        from_state: Where the decision was taken.
+        to_state: Where it goes.
+        event: Name of the event that moved it, as in the transition table.
+        attempt_count: Its new count.
+        failure: Why, shown to people; ``None`` clears what the row said before.
+        receipt: The proof, with ``confirmed`` and only there; it is kept in the same transaction.
+        actor: Who asked for it.
+
+    Returns:
+        ``None`` when it was moved; else the item as it is, and nothing of this call was written.
+
+    Raises:
+        StoreError: ``refused`` for an unknown item, for ``confirmed`` without a receipt, and for a receipt about other
+            bytes, another item or another destination.
+    """
+    if (to_state is ItemState.CONFIRMED) != (receipt is not None):
+        raise StoreError(StoreFault.REFUSED, f"{db.path}: a receipt belongs to a move to confirmed, and only there")
+    with write(db):
+        item = _the_item(db, item_id)
+        if item.state is not from_state:
+            return item
+        if receipt is not None:
+            keep_receipt(db, stamp, item_id, receipt)
+        db.change(
+            """UPDATE outbox SET state = ?, attempt_count = ?, changed_at = ?, failure_kind = ?, failure_code = ?,
+                failure_sentence = ? WHERE item_id = ?""",
+            (to_state, attempt_count, stamp.at, *_failure_columns(failure), item_id),
+        )
+        journal.append(
+            db,
+            stamp,
+            subject="item",
+            subject_id=str(item_id),
+            study_instance_uid=item.study_instance_uid,
+            event=event,
+            from_state=from_state,
+            to_state=to_state,
+            actor=actor,
+            detail=_move_detail(item, failure, receipt),
+        )
+    return None
+
+
+def keep_receipt(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> None:
+    """Keep the proof for an item; ``move_item`` does it on the way to ``confirmed``.
+
+    Raises:
+        StoreError: ``refused`` when the receipt's digest, instance or destination is not the item's, when its evidence
+            is about another digest, or when a receipt stands already.
+    """
+    if receipt.evidence.sha256 != receipt.sha256:
+        raise StoreError(StoreFault.REFUSED, f"{db.path}: the evidence is about other bytes than the receipt")
+    with write(db):
+        db.change(
+            """INSERT INTO receipt (item_id, destination, sop_instance_uid, sha256, method, evidence, received_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (
+                item_id,
+                receipt.destination,
+                receipt.sop_instance_uid,
+                receipt.sha256,
+                receipt.evidence.method,
+                _evidence_json(receipt),
+                stamp.at,
+            ),
+        )
+
+
+def note_recheck(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> bool:
+    """The destination proved a ``confirmed`` item once more; whether its standing receipt is about the same bytes."""
+    with write(db):
+        marked = db.change(
+            "UPDATE receipt SET checked_again_at = ? WHERE item_id = ? AND revoked_at = '' AND sha256 = ?",
+            (stamp.at, item_id, receipt.sha256),
+        )
+        if marked:
+            item = _the_item(db, item_id)
+            journal.append(
+                db,
+                stamp,
+                subject="item",
+                subject_id=str(item_id),
+                study_instance_uid=item.study_instance_uid,
+                event="rechecked",
+                from_state=item.state,
+                to_state=item.state,
+                actor="sync",
+                detail=f"destination={item.destination} method={receipt.evidence.method}",
+            )
+    return bool(marked)
+
+
+def note_failure(db: Store, stamp: Stamp, item_id: int, failure: Failure) -> None:
+    """What people are shown of an item that stays where it is."""
+    with write(db):
+        item = _the_item(db, item_id)
+        db.change(
+            "UPDATE outbox SET failure_kind = ?, failure_code = ?, failure_sentence = ? WHERE item_id = ?",
+            (*_failure_columns(failure), item_id),
+        )
+        journal.append(
+            db,
+            stamp,
+            subject="item",
+            subject_id=str(item_id),
+            study_instance_uid=item.study_instance_uid,
+            event="failure-noted",
+            from_state=item.state,
+            to_state=item.state,
+            actor="sync",
+            detail=_move_detail(item, failure, None),
+        )
+
+
+def note_damage(
+    db: Store, stamp: Stamp, item_id: int, failure: Failure, state: LocalState = LocalState.CORRUPT
+) -> None:
+    """The stored bytes are unreadable or not what was kept: mark the instance and raise an alarm."""
+    with write(db):
+        item = _the_item(db, item_id)
+        set_local_state(db, stamp, item.sop_instance_uid, state, failure.code, actor="sync")
+        note_finding(
+            db,
+            stamp,
+            kind="damaged-here",
+            subject_id=item.sop_instance_uid,
+            sentence=failure.sentence,
+            severity="alarm",
+            detail=f"code={failure.code} study={item.study_instance_uid}",
+        )
+
+
+def set_priority(db: Store, stamp: Stamp, item_ids: Sequence[int], priority: Priority, actor: str) -> int:
+    """Make items and their studies STAT or routine, so that later instances follow; the number of items changed."""
+    stat = int(priority is Priority.STAT)
+    with write(db):
+        items = [item for item in load_items(db, item_ids) if item.priority is not priority]
+        db.change(
+            "UPDATE outbox SET stat = ? WHERE item_id IN (SELECT value FROM json_each(?))",
+            (stat, id_list([item.item_id for item in items])),
+        )
+        for study_instance_uid in dict.fromkeys(item.study_instance_uid for item in load_items(db, item_ids)):
+            if db.change(
+                "UPDATE study SET priority = ?1 WHERE study_instance_uid = ?2 AND priority <> ?1",
+                (priority, study_instance_uid),
+            ):
+                journal.append(
+                    db,
+                    stamp,
+                    subject="study",
+                    subject_id=study_instance_uid,
+                    study_instance_uid=study_instance_uid,
+                    event="priority",
+                    to_state=priority,
+                    actor=actor,
+                )
+    return len(items)
+
+
+def _the_item(db: Store, item_id: int) -> OutboxItem:
+    found = load_items(db, (item_id,))
+    if not found:
+        raise StoreError(StoreFault.REFUSED, f"{db.path}: there is no outbox item {item_id}")
+    return found[0]
+
+
+def _item(row: Row) -> OutboxItem:
+    """A row of the view ``outbox_item``."""
+    return OutboxItem(
+        item_id=row[0],
+        destination=row[1],
+        state=ItemState(row[2]),
+        sop_instance_uid=row[3],
+        study_instance_uid=row[4],
+        priority=Priority.STAT if row[5] else Priority.ROUTINE,
+        size_bytes=row[6],
+        sha256=row[7],
+        queued_at_s=row[8],
+        attempt_count=row[9],
+    )
+
+
+def _failure_columns(failure: Failure | None) -> tuple[str, str, str]:
+    return (failure.kind, failure.code, failure.sentence) if failure else ("", "", "")
+
+
+def _move_detail(item: OutboxItem, failure: Failure | None, receipt: Receipt | None) -> str:
+    words = [f"destination={item.destination}"]
+    if failure:
+        words.append(f"code={failure.code}")
+    if receipt:
+        words.append(f"method={receipt.evidence.method} sha256={receipt.sha256}")
+    return " ".join(words)
+
+
+def _evidence_json(receipt: Receipt) -> str:
+    evidence = receipt.evidence
+    return json.dumps(
+        {
+            "method": evidence.method,
+            "sha256": evidence.sha256,
+            "dataset_sha256": evidence.dataset_sha256,
+            "pixel_sha256": evidence.pixel_sha256,
+            "detail": dict(evidence.detail),
+        },
+        sort_keys=True,
+    )
