@@ -22,6 +22,23 @@ from appliance.store import migrations
 from appliance.store.errors import StoreError, StoreFault, store_error, translated
 from appliance.store.stamp import Stamp, stamp_of
 
+__all__ = [
+    "WRITE_WAIT_S",
+    "Row",
+    "Store",
+    "StoreError",
+    "StoreFault",
+    "data_version",
+    "migrate",
+    "migrate_one",
+    "open_door",
+    "open_door_reader",
+    "open_reader",
+    "open_unit",
+    "read",
+    "write",
+]
+
 WRITE_WAIT_S = 60.0
 """How long a write waits for another writer: twice the 30 s that a backup may take (fault matrix, row 25)."""
 

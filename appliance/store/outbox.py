@@ -185,13 +185,16 @@ def note_recheck(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> boo
 
 
 def note_failure(db: Store, stamp: Stamp, item_id: int, failure: Failure) -> None:
-    """What people are shown of an item that stays where it is."""
+    """What people are shown of an item that stays where it is; journalled when it is another failure than before."""
     with write(db):
         item = _the_item(db, item_id)
-        db.change(
-            "UPDATE outbox SET failure_kind = ?, failure_code = ?, failure_sentence = ? WHERE item_id = ?",
+        is_news = db.change(
+            """UPDATE outbox SET failure_kind = ?1, failure_code = ?2, failure_sentence = ?3
+                WHERE item_id = ?4 AND (failure_code, failure_sentence) <> (?2, ?3)""",
             (*_failure_columns(failure), item_id),
         )
+        if not is_news:
+            return
         journal.append(
             db,
             stamp,

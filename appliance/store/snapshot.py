@@ -127,7 +127,20 @@ def read_study(
                 calling_ae_title, local_state FROM instance WHERE study_instance_uid = ? ORDER BY instance_id""",
             (study_instance_uid,),
         )
-        return studies[0], tuple(InstanceRow(*row[:7], LocalState(row[7]), tuple(items[row[0]])) for row in instances)
+        return studies[0], tuple(
+            InstanceRow(
+                sop_instance_uid=row[0],
+                sop_class_uid=row[1],
+                transfer_syntax_uid=row[2],
+                size_bytes=row[3],
+                sha256=row[4],
+                received_at=row[5],
+                calling_ae_title=row[6],
+                local_state=LocalState(row[7]),
+                items=tuple(items[row[0]]),
+            )
+            for row in instances
+        )
 
 
 def read_queue(
@@ -213,7 +226,17 @@ def _links(db: Store) -> tuple[LinkRow, ...]:
             FROM link ORDER BY destination""",
         (RATE_TRANSFER_COUNT,),
     )
-    return tuple(LinkRow(row[0], LinkState(row[1]), *row[2:5], row[5] or 0.0) for row in rows)
+    return tuple(
+        LinkRow(
+            destination=row[0],
+            state=LinkState(row[1]),
+            failure_sentence=row[2],
+            next_try_at=row[3],
+            last_success_at=row[4],
+            rate_bytes_per_s=row[5] or 0.0,
+        )
+        for row in rows
+    )
 
 
 def _findings(db: Store) -> tuple[FindingRow, ...]:
