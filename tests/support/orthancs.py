@@ -14,7 +14,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -50,11 +50,11 @@ class OrthancHandle:
 
     process: subprocess.Popen[bytes]
     folder: Path
+    log_path: Path
     dicom_port: int
     http_port: int
     credentials: tuple[str, str] | None = None
     ae_title: str = "ORTHANC"
-    _log: Path = field(default=Path())
 
     @property
     def url(self) -> str:
@@ -63,7 +63,7 @@ class OrthancHandle:
 
     def log_text(self) -> str:
         """What Orthanc wrote to its standard output and error so far."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def wait_ready(self, deadline_s: float = READY_S_MAX) -> OrthancHandle:
         """Return when REST and C-STORE answer (Orthanc opens its DICOM port before its HTTP port).
@@ -168,18 +168,45 @@ def start_orthanc(command: str, config: dict[str, Any], folder: Path, wrapper: S
     Path(str(full["StorageDirectory"])).mkdir(parents=True, exist_ok=True)
     config_path = folder / "orthanc.test.json"
     config_path.write_text(json.dumps(full, indent=1), encoding="utf-8")
-    log_path = folder / "orthanc.log"
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [*wrapper, command, str(config_path)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder
-        )
     users = list(dict(full.get("RegisteredUsers", {})).items()) if full["AuthenticationEnabled"] else []
-    return OrthancHandle(
-        process=process,
-        folder=folder,
+    return start_configured(
+        command,
+        config_path,
+        folder / "orthanc.log",
+        wrapper=wrapper,
         dicom_port=int(full["DicomPort"]),
         http_port=int(full["HttpPort"]),
         credentials=users[0] if users else None,
         ae_title=str(full["DicomAet"]),
-        _log=log_path,
+    )
+
+
+def start_configured(
+    command: str,
+    config_path: Path,
+    log_path: Path,
+    *,
+    wrapper: Sequence[str] = (),
+    dicom_port: int,
+    http_port: int,
+    credentials: tuple[str, str] | None,
+    ae_title: str,
+) -> OrthancHandle:
+    """Start an Orthanc with a configuration file that exists, for instance a rendered one; not yet ready."""
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [*wrapper, command, str(config_path)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=config_path.parent,
+        )
+    return OrthancHandle(
+        process=process,
+        folder=config_path.parent,
+        dicom_port=dicom_port,
+        http_port=http_port,
+        credentials=credentials,
+        ae_title=ae_title,
+        log_path=log_path,
     )

@@ -1,0 +1,224 @@
+"""The door's side of ``door.db``: what was kept before Success, set aside or refused; standard library only.
+
+One connection behind one lock, WAL with ``synchronous=FULL`` asserted: when a method returns, its row is durable. The
+schema belongs to ``appliance.store.migrations``; this process opens the file only when the supervisor has migrated it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.clock import Clock, utc_text
+from appliance.orthanc.blobs import FailStop, fail_stop
+from appliance.orthanc.part10 import Digests
+
+BUSY_S_MAX = 30.0
+_SYNCHRONOUS_FULL = 2
+_FLUSH_ERRORS = frozenset((sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC))
+
+
+class LedgerError(Exception):
+    """The ledger cannot be used as it must be; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBlob:
+    """A row of ``kept`` whose blob was not removed."""
+
+    blob_uuid: str
+    sop_instance_uid: str
+    digests: Digests
+    size_bytes: int
+
+
+class Ledger:
+    """Writes and questions of the door, safe to call from any thread."""
+
+    def __init__(self, path: Path, clock: Clock, stop: FailStop = fail_stop) -> None:
+        """Open a migrated ``door.db``.
+
+        Raises:
+            LedgerError: If it is missing, or WAL with ``synchronous=FULL`` cannot be had.
+        """
+        self._clock = clock
+        self._boot_id = clock.boot_id()
+        self._stop = stop
+        self._lock = threading.Lock()
+        try:
+            self._db = sqlite3.connect(
+                f"file:{path}?mode=rw",
+                uri=True,
+                timeout=BUSY_S_MAX,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=64,
+            )
+            self._db.execute("PRAGMA synchronous=FULL")
+            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
+            (synchronous,) = self._db.execute("PRAGMA synchronous").fetchone()
+        except sqlite3.Error as error:
+            raise LedgerError(f"{path}: cannot be opened: {error}") from error
+        if mode != "wal" or synchronous != _SYNCHRONOUS_FULL:
+            raise LedgerError(f"{path}: needs WAL with synchronous=FULL, has {mode} with {synchronous}")
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction; a failed flush of the log ends the process, any other failure leaves no trace.
+
+        Raises:
+            sqlite3.Error: Full, busy, read-only or corrupt; nothing was written.
+        """
+        with self._lock:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if isinstance(error, sqlite3.Error) and error.sqlite_errorcode in _FLUSH_ERRORS:
+                    self._stop("fsync of the ledger", error)
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def keep(self, blob: KeptBlob, calling_ae_title: str) -> bool:
+        """Record a durable blob; after this it counts as kept and may be acknowledged.
+
+        Returns:
+            Whether it was recorded; ``False`` when its SOP Instance UID was ever kept with another data set.
+        """
+        with self._write() as db:
+            if _conflicts(db, blob.sop_instance_uid, blob.digests.dataset_sha256):
+                return False
+            db.execute(
+                """INSERT INTO kept (blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes,
+                    calling_ae_title, received_at, boot_id, mono_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    blob.blob_uuid,
+                    blob.sop_instance_uid,
+                    blob.digests.sha256,
+                    blob.digests.dataset_sha256,
+                    blob.size_bytes,
+                    calling_ae_title,
+                    utc_text(self._clock.wall_s()),
+                    self._boot_id,
+                    self._clock.mono_s(),
+                ),
+            )
+        return True
+
+    def knows(self, sop_instance_uid: str) -> bool:
+        """Whether a blob of this UID was ever kept, removed ones included."""
+        with self._lock:
+            return bool(
+                self._db.execute("SELECT 1 FROM kept WHERE sop_instance_uid = ?", (sop_instance_uid,)).fetchone()
+            )
+
+    def conflicts(self, sop_instance_uid: str, dataset_sha256: str) -> bool:
+        """Whether this UID was ever kept with another data set."""
+        with self._lock:
+            return _conflicts(self._db, sop_instance_uid, dataset_sha256)
+
+    def find(self, blob_uuid: str) -> KeptBlob | None:
+        """The kept blob of that name, unless it was removed."""
+        with self._lock:
+            row = self._db.execute(f"{_SELECT_KEPT} AND blob_uuid = ?", (blob_uuid,)).fetchone()
+        return _kept(row) if row else None
+
+    def twins(self, blob: KeptBlob) -> list[KeptBlob]:
+        """Other present blobs with the same SOP Instance UID and data set, the oldest first."""
+        with self._lock:
+            rows = self._db.execute(
+                f"{_SELECT_KEPT} AND sop_instance_uid = ? AND dataset_sha256 = ? AND blob_uuid <> ? ORDER BY kept_id",
+                (blob.sop_instance_uid, blob.digests.dataset_sha256, blob.blob_uuid),
+            ).fetchall()
+        return [_kept(row) for row in rows]
+
+    def set_header(self, blob_uuid: str, header_blob_uuid: str, header_bytes: int) -> None:
+        """Record that Orthanc's header attachment is the first ``header_bytes`` bytes of a blob."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE kept SET header_blob_uuid = ?, header_bytes = ? WHERE blob_uuid = ?",
+                (header_blob_uuid, header_bytes, blob_uuid),
+            )
+
+    def find_header(self, header_blob_uuid: str) -> tuple[str, int] | None:
+        """Blob and length in bytes of a header attachment that is a prefix of it."""
+        with self._lock:
+            row = self._db.execute(
+                "SELECT blob_uuid, header_bytes FROM kept WHERE header_blob_uuid = ? AND header_blob_uuid <> ''",
+                (header_blob_uuid,),
+            ).fetchone()
+        return (str(row[0]), int(row[1])) if row else None
+
+    def is_purge_permitted(self, blob_uuid: str) -> bool:
+        with self._lock:
+            return bool(self._db.execute("SELECT 1 FROM purge_permit WHERE blob_uuid = ?", (blob_uuid,)).fetchone())
+
+    def mark_removed(self, blob_uuid: str) -> None:
+        """Record that a blob is about to be unlinked; a cut in between leaves a file that recovery may remove."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE kept SET removed_at = ? WHERE blob_uuid = ?", (utc_text(self._clock.wall_s()), blob_uuid)
+            )
+            db.execute("DELETE FROM purge_permit WHERE blob_uuid = ?", (blob_uuid,))
+
+    def seen_again(self, reason: str, sop_instance_uid: str, sha256: str) -> bool:
+        """Count a repeat of bytes that were set aside before for the same reason; ``False`` when they are new."""
+        with self._write() as db:
+            cursor = db.execute(
+                """UPDATE quarantined SET seen_count = seen_count + 1
+                    WHERE reason = ? AND sop_instance_uid = ? AND sha256 = ?""",
+                (reason, sop_instance_uid, sha256),
+            )
+            return cursor.rowcount > 0
+
+    def quarantine(
+        self, reason: str, sop_instance_uid: str, sha256: str, size_bytes: int, file_name: str, calling_ae_title: str
+    ) -> None:
+        """Record a file that was set aside, durably written before."""
+        with self._write() as db:
+            db.execute(
+                """INSERT INTO quarantined (reason, sop_instance_uid, sha256, size_bytes, file_name,
+                    calling_ae_title, found_at) VALUES (?, ?, ?, ?, ?, ?, ?)""",
+                (
+                    reason,
+                    sop_instance_uid,
+                    sha256,
+                    size_bytes,
+                    file_name,
+                    calling_ae_title,
+                    utc_text(self._clock.wall_s()),
+                ),
+            )
+
+    def refuse(self, reason: str, status: int, calling_ae_title: str) -> None:
+        """Record a refusal."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO refused (reason, status, calling_ae_title, refused_at) VALUES (?, ?, ?, ?)",
+                (reason, status, calling_ae_title, utc_text(self._clock.wall_s())),
+            )
+
+
+_SELECT_KEPT = """SELECT blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes FROM kept
+    WHERE removed_at = ''"""
+
+
+def _kept(row: tuple[str, str, str, str, int]) -> KeptBlob:
+    blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes = row
+    return KeptBlob(blob_uuid, sop_instance_uid, Digests(sha256, dataset_sha256), size_bytes)
+
+
+def _conflicts(db: sqlite3.Connection, sop_instance_uid: str, dataset_sha256: str) -> bool:
+    row = db.execute(
+        "SELECT 1 FROM kept WHERE sop_instance_uid = ? AND dataset_sha256 <> ?", (sop_instance_uid, dataset_sha256)
+    ).fetchone()
+    return row is not None
