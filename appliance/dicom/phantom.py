@@ -100,7 +100,7 @@ def _attenuation(rows: int, columns: int, rng: np.random.Generator) -> _Floats:
     lungs = _soft_ellipse(x, y, -0.42, -0.05, 0.33, 0.62) + _soft_ellipse(x, y, 0.42, -0.05, 0.31, 0.60)
     heart = 0.9 * _soft_ellipse(x, y, 0.14, 0.28, 0.30, 0.30)
     spine = 0.7 * np.exp(-((x / 0.075) ** 2)) * (1.0 + 0.15 * np.cos(42.0 * y))
-    below_diaphragm = 1.3 / (1.0 + np.exp(-(y - 0.52 - 0.25 * x**2) / 0.02))
+    below_diaphragm = 1.3 / (1.0 + np.exp(np.clip(-(y - 0.52 - 0.25 * x**2) / 0.02, -40, 40)))
     arcs = y + 0.55 * (np.abs(x) - 0.1) ** 2
     ribs = 0.45 * np.maximum(np.cos(arcs * 38.0), 0.0) ** 3 * _soft_ellipse(x, y, 0.0, 0.0, 0.85, 0.8)
     vessels = 0.10 * np.cos(31.0 * x + 9.0 * y) * np.cos(23.0 * y - 7.0 * x) * lungs

@@ -35,7 +35,7 @@ def base(syntax: UID = ExplicitVRLittleEndian) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = "1.2.3.4"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = UID("1.2.3.4")
     dataset.PatientName = "A^B"
     dataset.ImageType = ["ORIGINAL", "PRIMARY"]
     inner = Dataset()

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom.examples
-from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.dicom.phantom import phantom_chest
 
@@ -63,9 +62,8 @@ def _sample(name: str, path: Path) -> Sample:
     return Sample(name, path, _BROKEN.get(path.name, ""))
 
 
-def small_chest(path: Path, seed: int = 0, rows: int = 96, columns: int = 80) -> Path:
-    """Write a chest phantom of some 15 KB, quick to make and quick to send; the seed makes it another instance."""
-    dataset = phantom_chest(rows, columns, 12, seed)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+def small_chest(path: Path, seed: int = 0, *, study_instance_uid: str = "", number: int = 1, rows: int = 96) -> Path:
+    """Write a chest phantom of some 15 KB, quick to make and to send; another seed is another study, unless told."""
+    dataset = phantom_chest(rows, 80, 12, seed, study_instance_uid=study_instance_uid, instance_number=number)
     dataset.save_as(path, enforce_file_format=True)
     return path

@@ -1,0 +1,113 @@
+"""Cuts a connection that stands still or is too slow, by the monotonic clock and from outside.
+
+Time-outs inside httpx count from byte to byte, and those of pynetdicom follow the wall clock, so a peer that drips, or
+a clock that steps, would hold an attempt for hours. The guard shuts the socket down under them; whoever was blocked on
+it wakes with an error. Bytes that leave the kernel's send buffer are progress too: on a slow link it holds minutes of
+data.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import socket
+import termios
+import threading
+from types import TracebackType
+
+from appliance.clock import Clock
+from appliance.domain.limits import LimitSet
+
+TICK_S = 0.25
+
+
+class Guard:
+    """Watches one socket at a time; use it as a context manager around the conversation."""
+
+    def __init__(self, clock: Clock, limits: LimitSet, name: str) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self._done = threading.Event()
+        self._moved_mono_s = clock.mono_s()
+        self._deadline_mono_s = self._moved_mono_s + limits.transfer_stall_s_max
+        self._unsent_bytes = 0
+        self._idle = True
+        self._thread = threading.Thread(target=self._run, name=f"guard-{name}", daemon=True)
+        self.expired = False
+        """True once the guard cut the connection for standing still."""
+
+    def __enter__(self) -> Guard:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def watch(self, connection: socket.socket) -> None:
+        """From now on this is the socket to watch and to cut."""
+        with self._lock:
+            self._socket = connection
+            self._moved_mono_s = self._clock.mono_s()
+
+    def begin(self, size_bytes: int) -> None:
+        """An exchange of about ``size_bytes`` begins: it may take as long as the slowest allowed rate needs."""
+        with self._lock:
+            self._idle = False
+            self._moved_mono_s = self._clock.mono_s()
+            allowed_s = size_bytes / self._limits.transfer_rate_bytes_per_s_min
+            self._deadline_mono_s = self._moved_mono_s + self._limits.transfer_stall_s_max + allowed_s
+
+    def progress(self) -> None:
+        """Bytes moved."""
+        with self._lock:
+            self._moved_mono_s = self._clock.mono_s()
+
+    def end(self) -> None:
+        """No exchange runs: silence is right now."""
+        with self._lock:
+            self._idle = True
+
+    def cut(self) -> None:
+        """Shut the connection down at once; whoever is blocked on it wakes."""
+        with self._lock:
+            self._shut_down()
+
+    def _run(self) -> None:
+        while not self._done.wait(TICK_S):
+            with self._lock:
+                if not self._idle and self._stands_still():
+                    self.expired = True
+                    self._idle = True
+                    self._shut_down()
+
+    def _stands_still(self) -> bool:
+        now = self._clock.mono_s()
+        unsent_bytes = _unsent_bytes(self._socket) if self._socket else 0
+        if unsent_bytes < self._unsent_bytes:
+            self._moved_mono_s = now
+        self._unsent_bytes = unsent_bytes
+        return now - self._moved_mono_s > self._limits.transfer_stall_s_max or now > self._deadline_mono_s
+
+    def _shut_down(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            # The base class's method: SSLSocket.shutdown would drop the TLS object under the thread that uses it.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+def _unsent_bytes(connection: socket.socket) -> int:
+    """Bytes in the kernel that the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, count)
+    except (OSError, ValueError):
+        return 0
+    return count[0]
