@@ -1,0 +1,45 @@
+"""``python -m sync --config unit.toml``: the delivery process; the composition root of runner, adapters and store."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from appliance.clock import SystemClock
+from appliance.config import ConfigError, load_unit
+from appliance.logging import log
+
+
+def main() -> int:
+    """Deliver until SIGTERM; 0 after a clean stop, 3 when the configuration cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m sync", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True)
+    arguments = parser.parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        config = load_unit(arguments.config)
+        from sync.adapters.build import build
+        from sync.runner import Runner
+
+        clock = SystemClock()
+        work_dir = config.data_dir / "sync"
+        work_dir.mkdir(mode=0o700, exist_ok=True)
+        destinations = [build(table, config.limits, clock, work_dir) for table in config.destination]
+    except (ConfigError, OSError) as error:
+        sys.stderr.write(f"sync: {error}\n")
+        return 3
+    log("sync", "started", destinations=len(destinations))
+    Runner(config, destinations, clock, stop).run()
+    for destination in destinations:
+        destination.close()
+    log("sync", "stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,183 @@
+"""Makes room: asks every destination once more, and only then lets pixels leave this unit.
+
+The rule itself is ``sync.core.retention``. This module gathers its facts, has the engine ask again where that is all
+that is missing, and carries a verdict out in an order that a power cut may break anywhere: the permit is committed
+before Orthanc is asked to delete, and the row is marked after. A file that is gone without the mark has its permit, so
+recovery knows why; a permit whose file still lies there is used at the next try.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from appliance.clock import Clock
+from appliance.config import UnitConfig
+from appliance.domain.values import ItemState, LocalState
+from appliance.logging import log
+from appliance.orthanc.rest import OrthancDown, OrthancRefused, OrthancRest
+from appliance.store import commands, door, instances, outbox
+from appliance.store.connect import Store, open_door
+from appliance.store.retention import RetainedInstance, retained_instances
+from sync.core.events import Event, RecheckWanted
+from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, Verdict, may_evict
+
+_DAY_S = 86_400.0
+STEP_S = 1.0
+ASK_S_MAX = 600.0
+"""A wish whose second look does not come within this time is given up with a sentence; nothing was removed."""
+
+
+def policy_of(config: UnitConfig) -> RetentionPolicy:
+    """The purge rule's numbers from ``[retention]``."""
+    return RetentionPolicy(
+        keep_s_min=config.retention.keep_days_min * _DAY_S,
+        backup_horizon_s=config.retention.backup_horizon_days * _DAY_S,
+    )
+
+
+def clock_is_trusted(store: Store) -> bool:
+    """Whether nothing has cast doubt on this unit's wall clock (``appliance.health`` and intake raise the finding)."""
+    return not store.value("SELECT 1 FROM finding WHERE kind = 'clock-unverified' AND cleared_at = ''")
+
+
+def verdict_of(instance: RetainedInstance, now_wall_s: float, clock_trusted: bool, policy: RetentionPolicy) -> Verdict:
+    """The purge rule applied to one stored row."""
+    proofs = tuple(
+        ProofFacts(
+            destination=proof.destination,
+            state=proof.state,
+            receipt_sha256=proof.receipt_sha256,
+            receipt_age_s=_age_s(proof.receipt_at, now_wall_s),
+            recheck_age_s=_age_s(proof.checked_again_at, now_wall_s),
+        )
+        for proof in instance.proofs
+    )
+    kept_age_s = _age_s(instance.received_at, now_wall_s) or 0.0
+    facts = EvictionFacts(
+        sha256=instance.sha256,
+        local_state=instance.local_state,
+        kept_age_s=kept_age_s,
+        clock_trusted=clock_trusted,
+        proofs=proofs,
+    )
+    return may_evict(facts, policy)
+
+
+@dataclass(slots=True)
+class _Wish:
+    study_instance_uid: str
+    command_id: int | None
+    deadline_mono_s: float
+
+
+@dataclass(slots=True)
+class Eviction:
+    """One wish after the other, a small step a second; lives as long as one open store."""
+
+    config: UnitConfig
+    store: Store
+    clock: Clock
+    post: Callable[[Event], None]
+    _wishes: list[_Wish] = field(default_factory=list)
+    _next_step_mono_s: float = 0.0
+    _walk_instance_id: int = 0
+
+    def ask(self, command: commands.Command) -> None:
+        """A person wants a study's pixels gone from here; an empty UID means whatever may go."""
+        deadline_mono_s = self.clock.mono_s() + ASK_S_MAX
+        self._wishes.append(_Wish(command.study_instance_uid, command.command_id, deadline_mono_s))
+
+    def turn(self) -> None:
+        """At most one step a second; raises ``StoreError`` as the store does."""
+        now = self.clock.mono_s()
+        if now < self._next_step_mono_s:
+            return
+        self._next_step_mono_s = now + STEP_S
+        if not self._wishes and self._room_is_short():
+            self._wish_for_the_oldest()
+        if self._wishes and self._step(self._wishes[0]):
+            self._wishes.pop(0)
+
+    def _room_is_short(self) -> bool:
+        return shutil.disk_usage(self.config.data_dir).free < self.config.limits.free_bytes_warn
+
+    def _wish_for_the_oldest(self) -> None:
+        """Walk through the confirmed instances, oldest first, round and round, one study a turn."""
+        found = instances.eviction_candidates(self.store, after_instance_id=self._walk_instance_id, limit=1)
+        if not found:
+            self._walk_instance_id = 0
+            return
+        candidate = found[0]
+        self._walk_instance_id = self.store.value(
+            "SELECT max(instance_id) FROM instance WHERE study_instance_uid = ? AND instance_id >="
+            " (SELECT instance_id FROM instance WHERE sop_instance_uid = ?)",
+            (candidate.study_instance_uid, candidate.sop_instance_uid),
+        )
+        self._wishes.append(_Wish(candidate.study_instance_uid, None, self.clock.mono_s() + ASK_S_MAX))
+
+    def _step(self, wish: _Wish) -> bool:
+        """Do the next thing for a wish; True when it is answered."""
+        rows = [
+            row
+            for row in retained_instances(self.store, wish.study_instance_uid)
+            if row.local_state is not LocalState.EVICTED
+        ]
+        if not rows:
+            return self._answer(wish, "Its pictures had left this unit already.")
+        policy, trusted, now_wall_s = policy_of(self.config), clock_is_trusted(self.store), self.clock.wall_s()
+        for row in rows:
+            as_if_asked = _as_if_asked_now(row, self.store.stamp().at)
+            verdict = verdict_of(as_if_asked, now_wall_s, trusted, policy)
+            if not verdict.allowed:
+                return self._answer(wish, f"Nothing was removed. {' '.join(verdict.reasons)}")
+        unasked = [row for row in rows if not verdict_of(row, now_wall_s, trusted, policy).allowed]
+        if not unasked:
+            return self._remove(wish, rows)
+        if self.clock.mono_s() > wish.deadline_mono_s:
+            return self._answer(wish, "Nothing was removed: the centre could not be asked again in time.")
+        self._ask_again(unasked)
+        return False
+
+    def _ask_again(self, rows: Sequence[RetainedInstance]) -> None:
+        for name in sorted({proof.destination for row in rows for proof in row.proofs}):
+            ids = [proof.item_id for row in rows for proof in row.proofs if proof.destination == name]
+            page = outbox.load_items(self.store, ids[: self.config.limits.transfer_item_count_max])
+            self.post(RecheckWanted(name, page))
+
+    def _remove(self, wish: _Wish, rows: Sequence[RetainedInstance]) -> bool:
+        stamp = self.store.stamp()
+        with open_door(self.config.door_db) as door_db:
+            door.permit_purge(door_db, stamp, [row.blob_uuid for row in rows])
+        rest = OrthancRest(self.config.run_dir / "orthanc.json")
+        try:
+            for row in rows:
+                rest.delete(row.orthanc_id)
+                instances.set_local_state(
+                    self.store, self.store.stamp(), row.sop_instance_uid, LocalState.EVICTED, "made room", actor="sync"
+                )
+        except (OrthancDown, OrthancRefused) as error:
+            log("sync.eviction", "Orthanc did not remove, trying again", why=error)
+            return False
+        size_mb = sum(row.size_bytes for row in rows) / 1e6
+        log("sync.eviction", "removed", study=wish.study_instance_uid, instances=len(rows), mb=round(size_mb, 1))
+        return self._answer(wish, f"{len(rows)} pictures ({size_mb:.1f} MB) left this unit; the centre holds them.")
+
+    def _answer(self, wish: _Wish, sentence: str) -> bool:
+        if wish.command_id is not None:
+            commands.finish_command(self.store, self.store.stamp(), wish.command_id, sentence)
+        return True
+
+
+def _as_if_asked_now(row: RetainedInstance, now_at: str) -> RetainedInstance:
+    """The row as it would be after a successful second look: what else stands in the way?"""
+    proofs = tuple(
+        replace(proof, checked_again_at=now_at) if proof.state is ItemState.CONFIRMED else proof for proof in row.proofs
+    )
+    return replace(row, proofs=proofs)
+
+
+def _age_s(at: str, now_wall_s: float) -> float | None:
+    return now_wall_s - datetime.fromisoformat(at).timestamp() if at else None

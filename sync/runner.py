@@ -1,0 +1,218 @@
+"""The loop that joins the pure engine to the store and the adapters: event, handle, commit, act, wait.
+
+Records of one turn are committed in one transaction before any action of that turn starts (invariant 3). Whatever makes
+a commit fail - a full disk, an I/O error, a locked database - the engine's memory is thrown away and built again from
+the store: there is one way to begin, and it is exercised all the time.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import zlib
+from collections.abc import Mapping, Sequence
+
+from appliance.clock import Clock
+from appliance.config import UnitConfig, blob_path
+from appliance.domain.values import ItemState, OutboxItem
+from appliance.live import write_live
+from appliance.logging import log
+from appliance.store import commands, instances, intake, outbox, transfers
+from appliance.store.connect import Store, data_version, open_unit
+from appliance.store.errors import StoreError
+from sync.adapters.base import Destination, SendItem
+from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
+from sync.core.engine import Engine
+from sync.core.events import (
+    CandidatesOffered,
+    CommandGiven,
+    DeadlineReached,
+    Event,
+    Restarted,
+    SentOffered,
+    StateLost,
+    WorkArrived,
+)
+from sync.core.policy import Policy
+from sync.eviction import Eviction
+from sync.hands import Hands
+from sync.records import apply_records, split
+
+WAIT_S_MAX = 0.2
+"""The store is asked for news (``PRAGMA data_version``, microseconds) at least this often."""
+REBUILD_S_FIRST = 0.5
+REBUILD_S_MAX = 30.0
+LIVE_S = 1.0
+TURN_EVENT_COUNT_MAX = 256
+
+
+class Runner:
+    """Runs delivery for one unit until ``stop`` is set.
+
+    Args:
+        config: The unit's configuration.
+        destinations: One adapter for each configured destination.
+        clock: The only clock.
+        stop: Set to end; running attempts are cancelled and their items re-offered at the next start.
+    """
+
+    def __init__(
+        self, config: UnitConfig, destinations: Sequence[Destination], clock: Clock, stop: threading.Event
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._stop = stop
+        self._destinations = {d.name: d for d in destinations}
+
+    def run(self) -> None:
+        """Deliver until stopped; a failing store pauses delivery, it never ends it (fault row 19)."""
+        pause_s = REBUILD_S_FIRST
+        while not self._stop.is_set():
+            try:
+                with open_unit(self._config.unit_db) as store:
+                    life = _Life(self._config, store, self._destinations, self._clock)
+                    try:
+                        life.begin()
+                        pause_s = REBUILD_S_FIRST
+                        while not self._stop.is_set():
+                            life.turn()
+                    finally:
+                        life.end()
+            except StoreError as error:
+                log("sync.runner", "store failed, starting over", why=error, pause_s=pause_s)
+                self._stop.wait(pause_s)
+                pause_s = min(pause_s * 2, REBUILD_S_MAX)
+
+
+class _Life:
+    """One engine over one open store; ends at the first failed commit.
+
+    Late events of its threads go to its own queue, which nobody reads any more: they cannot reach the next engine.
+    """
+
+    def __init__(self, config: UnitConfig, store: Store, destinations: Mapping[str, Destination], clock: Clock) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._hands = Hands(destinations, self._inbox.put)
+        self._engine = Engine(Policy(limits=config.limits, jitter_seed=zlib.crc32(config.unit.name.encode())))
+        self._eviction = Eviction(config, store, clock, self._inbox.put)
+        self._given_command_ids: set[int] = set()
+        self._seen_version = -1
+        self._live_mono_s = float("-inf")
+
+    def begin(self) -> None:
+        names = tuple(d.name for d in self._config.destination)
+        stamp = self._store.stamp()
+        intake.ensure_destinations(self._store, stamp, names)
+        transfers.close_interrupted_transfers(self._store, stamp)
+        restarted = Restarted(
+            unfinished=tuple(item for item in outbox.unfinished(self._store) if item.state is not ItemState.SENT),
+            destinations=names,
+            transfer_id_last=transfers.transfer_id_last(self._store),
+        )
+        self._handle([restarted])
+
+    def turn(self) -> None:
+        """Wait for events at most until the engine's next deadline, then handle all that came, then look for news."""
+        events = self._wait()
+        deadline_mono_s = self._engine.next_deadline()
+        if deadline_mono_s is not None and self._clock.mono_s() >= deadline_mono_s:
+            events.append(DeadlineReached())
+        events += self._news()
+        if events:
+            self._handle(events)
+        self._eviction.turn()
+        self._show()
+
+    def end(self) -> None:
+        self._hands.cancel_all()
+
+    def _wait(self) -> list[Event]:
+        wait_s = WAIT_S_MAX
+        if (deadline_mono_s := self._engine.next_deadline()) is not None:
+            wait_s = min(wait_s, max(0.0, deadline_mono_s - self._clock.mono_s()))
+        events: list[Event] = []
+        try:
+            events.append(self._inbox.get(timeout=wait_s))
+            while len(events) < TURN_EVENT_COUNT_MAX:
+                events.append(self._inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return events
+
+    def _news(self) -> list[Event]:
+        """What other processes wrote since the last look: new instances, a person's commands."""
+        version = data_version(self._store)
+        if version == self._seen_version:
+            return []
+        self._seen_version = version
+        events: list[Event] = [WorkArrived()]
+        for command in commands.open_commands(self._store):
+            if command.command_id in self._given_command_ids:
+                continue
+            self._given_command_ids.add(command.command_id)
+            if command.kind == "evict":
+                self._eviction.ask(command)
+                continue
+            items = outbox.items_of_study(self._store, command.study_instance_uid)
+            events.append(CommandGiven(command.command_id, command.kind, items, command.actor, command.reason))
+        return events
+
+    def _handle(self, events: Sequence[Event]) -> None:
+        """Handle events until the store has nothing more to answer: commit each round, then act."""
+        waiting = list(events)
+        while waiting:
+            effects: list[Effect] = []
+            for event in waiting:
+                effects += self._engine.handle(event, self._clock.mono_s())
+            records, actions = split(effects)
+            lost = apply_records(self._store, records)
+            waiting = [StateLost(item) for item in lost]
+            for action in actions:
+                waiting += self._act(action)
+
+    def _act(self, action: Action) -> list[Event]:
+        """Start an action; what the store itself can answer is answered at once."""
+        match action:
+            case NeedCandidates():
+                offered = outbox.candidates(
+                    self._store,
+                    action.destination,
+                    action.count,
+                    action.skip_item_ids,
+                    least_tried_first=action.least_tried_first,
+                )
+                return [CandidatesOffered(action.destination, offered)]
+            case NeedSent():
+                found = outbox.sent_after(self._store, action.destination, action.after_item_id, action.count)
+                return [SentOffered(action.destination, found)]
+            case PrepareItems() | StartTransfer() | StartVerification():
+                self._hands.start(action, self._files(action.items))
+            case _:
+                self._hands.start(action, {})
+        return []
+
+    def _files(self, items: Sequence[OutboxItem]) -> dict[int, SendItem]:
+        found = instances.instances_of_items(self._store, [item.item_id for item in items])
+        return {
+            item_id: SendItem(
+                item_id=item_id,
+                sop_instance_uid=instance.sop_instance_uid,
+                sop_class_uid=instance.sop_class_uid,
+                study_instance_uid=instance.study_instance_uid,
+                series_instance_uid=instance.series_instance_uid,
+                transfer_syntax_uid=instance.transfer_syntax_uid,
+                size_bytes=instance.size_bytes,
+                sha256=instance.sha256,
+                path=blob_path(self._config.blob_dir, instance.blob_uuid),
+            )
+            for item_id, instance in found.items()
+        }
+
+    def _show(self) -> None:
+        now = self._clock.mono_s()
+        if now - self._live_mono_s >= LIVE_S:
+            self._live_mono_s = now
+            write_live(self._config.run_dir, "sync", {"in_flight": self._hands.in_flight()}, self._clock)
