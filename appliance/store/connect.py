@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlite_utils import Database, Migrations
-
 from appliance.clock import Clock, SystemClock
-from appliance.store import migrations
 from appliance.store.errors import StoreError, StoreFault, store_error, translated
+from appliance.store.release import DOOR, READ_NUMBER, UNIT, Schema
 from appliance.store.stamp import Stamp, stamp_of
 
 __all__ = [
@@ -50,8 +48,8 @@ Row = tuple[Any, ...]
 class Store:
     """One open database. Give each thread of work its own; two threads that write through one handle take turns."""
 
-    def __init__(self, db: Database, path: Path, clock: Clock) -> None:
-        self.db = db
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self.connection = connection
         self.path = path
         self._clock = clock
         self._writing = threading.RLock()
@@ -64,7 +62,7 @@ class Store:
 
     def close(self) -> None:
         """Give the file up; a last connection checkpoints on the way."""
-        self.db.conn.close()
+        self.connection.close()
 
     def stamp(self) -> Stamp:
         """The present moment by the clock this store was opened with."""
@@ -77,7 +75,7 @@ class Store:
             StoreError: As the database reports.
         """
         with translated(self.path):
-            return self.db.execute(sql, parameters).fetchall()
+            return self.connection.execute(sql, parameters).fetchall()
 
     def row(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> Row | None:
         """The first row of a query, or ``None``."""
@@ -95,23 +93,26 @@ class Store:
         Raises:
             StoreError: As the database reports; ``refused`` when no transaction is open.
         """
-        if not self.db.conn.in_transaction:
+        if not self.connection.in_transaction:
             raise StoreError(StoreFault.REFUSED, f"{self.path}: a change outside write() was stopped")
         with translated(self.path):
-            return self.db.execute(sql, parameters).rowcount
+            return self.connection.execute(sql, parameters).rowcount
 
     def insert(self, sql: str, parameters: Sequence[object] | dict[str, object] = ()) -> int:
         """As ``change``; the new row's id."""
-        if not self.db.conn.in_transaction:
+        if not self.connection.in_transaction:
             raise StoreError(StoreFault.REFUSED, f"{self.path}: a change outside write() was stopped")
         with translated(self.path):
-            return int(self.db.execute(sql, parameters).lastrowid or 0)
+            return int(self.connection.execute(sql, parameters).lastrowid or 0)
 
-    def close_transaction(self, verdict: str) -> None:
-        """End the open transaction with ``COMMIT`` or ``ROLLBACK``; a no-op when an error already ended it."""
-        if self.db.conn.in_transaction:
-            with translated(self.path):
-                self.db.conn.execute(verdict)
+    def _run(self, sql: str) -> None:
+        with translated(self.path):
+            self.connection.execute(sql)
+
+    def _end(self, verdict: str) -> None:
+        """``COMMIT`` or ``ROLLBACK``; a no-op when an error already ended the transaction."""
+        if self.connection.in_transaction:
+            self._run(verdict)
 
 
 @contextmanager
@@ -123,33 +124,42 @@ def write(store: Store) -> Iterator[Store]:
             is written then, and the caller still has what it wanted to write.
     """
     with store._writing:
-        if store.db.conn.in_transaction:
-            with translated(store.path), store.db.atomic():
-                yield store
+        if store.connection.in_transaction:
+            yield from _savepoint(store)
             return
-        with translated(store.path):
-            store.db.conn.execute("BEGIN IMMEDIATE")
+        store._run("BEGIN IMMEDIATE")
         try:
             yield store
-            store.close_transaction("COMMIT")
+            store._end("COMMIT")
         except BaseException:
-            store.close_transaction("ROLLBACK")
+            store._end("ROLLBACK")
             raise
+
+
+def _savepoint(store: Store) -> Iterator[Store]:
+    store._run("SAVEPOINT nested")
+    try:
+        yield store
+    except BaseException:
+        if store.connection.in_transaction:
+            store._run("ROLLBACK TO nested")
+            store._run("RELEASE nested")
+        raise
+    store._run("RELEASE nested")
 
 
 @contextmanager
 def read(store: Store) -> Iterator[Store]:
     """Several queries over one state of the database; joins an open transaction."""
     with store._writing:
-        if store.db.conn.in_transaction:
+        if store.connection.in_transaction:
             yield store
             return
-        with translated(store.path):
-            store.db.conn.execute("BEGIN")
+        store._run("BEGIN")
         try:
             yield store
         finally:
-            store.close_transaction("ROLLBACK")
+            store._end("ROLLBACK")
 
 
 def open_unit(path: Path, *, wait_s: float = WRITE_WAIT_S, clock: Clock | None = None) -> Store:
@@ -164,22 +174,22 @@ def open_unit(path: Path, *, wait_s: float = WRITE_WAIT_S, clock: Clock | None =
         StoreError: With a sentence, when the file is missing, damaged, unreadable, of a release this one cannot use,
             or cannot keep its promises.
     """
-    return _open_migrated(path, migrations.UNIT, wait_s, clock)
+    return _open_migrated(path, UNIT, wait_s, clock)
 
 
 def open_door(path: Path, *, wait_s: float = WRITE_WAIT_S, clock: Clock | None = None) -> Store:
     """Open ``door.db``, the plugin's ledger; arguments and errors as ``open_unit``."""
-    return _open_migrated(path, migrations.DOOR, wait_s, clock)
+    return _open_migrated(path, DOOR, wait_s, clock)
 
 
 def open_reader(path: Path, *, clock: Clock | None = None) -> Store:
     """Open ``unit.db`` for a reader that cannot write whatever it tries; errors as ``open_unit``."""
-    return _open_reader(path, migrations.UNIT, clock)
+    return _open_reader(path, UNIT, clock)
 
 
 def open_door_reader(path: Path, *, clock: Clock | None = None) -> Store:
     """Open ``door.db`` for a reader that cannot write whatever it tries; errors as ``open_unit``."""
-    return _open_reader(path, migrations.DOOR, clock)
+    return _open_reader(path, DOOR, clock)
 
 
 def data_version(store: Store) -> int:
@@ -198,10 +208,10 @@ def migrate(path_unit: Path, path_door: Path) -> tuple[str, ...]:
     Raises:
         StoreError: As ``open_unit``.
     """
-    return (*migrate_one(path_unit, migrations.UNIT), *migrate_one(path_door, migrations.DOOR))
+    return (*migrate_one(path_unit, UNIT), *migrate_one(path_door, DOOR))
 
 
-def migrate_one(path: Path, schema: migrations.Schema) -> tuple[str, ...]:
+def migrate_one(path: Path, schema: Schema) -> tuple[str, ...]:
     """``migrate`` for one file."""
     is_new = not path.exists()
     store = _connect(path, "rwc", WRITE_WAIT_S, SystemClock())
@@ -211,10 +221,10 @@ def migrate_one(path: Path, schema: migrations.Schema) -> tuple[str, ...]:
         verdict = store.value("PRAGMA quick_check(1)")
         if verdict != "ok":
             raise StoreError(StoreFault.CORRUPT, f"{path}: is damaged ({verdict})")
-        names = _pending(store, schema.migrations)
+        names = _pending(store, schema)
         if names:
             with write(store):
-                schema.migrations.apply(store.db)
+                _apply_migrations(store, schema)
         if is_new:
             _sync_directory(path.parent)
         return names
@@ -222,12 +232,12 @@ def migrate_one(path: Path, schema: migrations.Schema) -> tuple[str, ...]:
         store.close()
 
 
-def _open_migrated(path: Path, schema: migrations.Schema, wait_s: float, clock: Clock | None) -> Store:
+def _open_migrated(path: Path, schema: Schema, wait_s: float, clock: Clock | None) -> Store:
     store = _connect(path, "rw", wait_s, clock or SystemClock())
     return _checked(store, schema, _use_safe_settings)
 
 
-def _open_reader(path: Path, schema: migrations.Schema, clock: Clock | None) -> Store:
+def _open_reader(path: Path, schema: Schema, clock: Clock | None) -> Store:
     store = _connect(path, "ro", WRITE_WAIT_S, clock or SystemClock())
     return _checked(store, schema, lambda _: None)
 
@@ -246,20 +256,20 @@ def _connect(path: Path, mode: str, wait_s: float, clock: Clock) -> Store:
             cached_statements=256,
         )
     try:
-        db = Database(connection, execute_plugins=False)
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA recursive_triggers=ON")
         connection.execute("PRAGMA trusted_schema=OFF")
     except sqlite3.Error as error:
         connection.close()
         raise store_error(path, error) from error
-    return Store(db, path, clock)
+    return Store(connection, path, clock)
 
 
-def _checked(store: Store, schema: migrations.Schema, use_settings: Callable[[Store], None]) -> Store:
+def _checked(store: Store, schema: Schema, use_settings: Callable[[Store], None]) -> Store:
     try:
         _check_release(store, schema)
         use_settings(store)
-        if _pending(store, schema.migrations):
+        if _pending(store, schema):
             raise StoreError(
                 StoreFault.WRONG_RELEASE,
                 f"{store.path}: is of an older release; 'qafila unit run' brings it up to date",
@@ -281,23 +291,37 @@ def _use_safe_settings(store: Store) -> None:
             raise StoreError(StoreFault.SETTINGS, f"{store.path}: {name} is {actual!r} and must be {value!r}")
 
 
-def _check_release(store: Store, schema: migrations.Schema) -> None:
+def _check_release(store: Store, schema: Schema) -> None:
     """Refuse a file of another program, and one that a newer release changed in a way this one cannot read."""
     application_id = store.value("PRAGMA application_id")
     has_tables = store.value("SELECT EXISTS (SELECT 1 FROM sqlite_schema)")
     if has_tables and application_id != schema.application_id:
         raise StoreError(StoreFault.WRONG_RELEASE, f"{store.path}: is not a database of this program")
     read_number = store.value("PRAGMA user_version")
-    if read_number > migrations.READ_NUMBER:
+    if read_number > READ_NUMBER:
         raise StoreError(
             StoreFault.WRONG_RELEASE,
             f"{store.path}: was made by a newer release that this one cannot read; start the newer release again",
         )
 
 
-def _pending(store: Store, known: Migrations) -> tuple[str, ...]:
+def _pending(store: Store, schema: Schema) -> tuple[str, ...]:
+    """Migrations of this release that the file lacks."""
+    if not store.value("SELECT 1 FROM sqlite_schema WHERE name = '_sqlite_migrations'"):
+        return schema.steps
+    applied = {name for (name,) in store.rows("SELECT name FROM _sqlite_migrations")}
+    return tuple(name for name in schema.steps if name not in applied)
+
+
+def _apply_migrations(store: Store, schema: Schema) -> None:
+    """Imports sqlite-utils, which only a start with something to migrate pays for."""
+    from sqlite_utils import Database
+
+    from appliance.store import migrations
+
+    known = {UNIT: migrations.unit_migrations, DOOR: migrations.door_migrations}[schema]
     with translated(store.path):
-        return tuple(m.name for m in known.pending(store.db))
+        known.apply(Database(store.connection, execute_plugins=False))
 
 
 def _sync_directory(folder: Path) -> None:

@@ -8,28 +8,12 @@ by a trigger, so that it also binds the release before and a person with a SQL p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlite_utils import Database, Migrations
 
-READ_NUMBER = 1
-"""Kept in ``user_version``. A migration the release before cannot live with raises it; that one then refuses."""
+from appliance.store.release import DOOR, READ_NUMBER, UNIT, Schema
 
 unit_migrations = Migrations("unit")
 door_migrations = Migrations("door")
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """One database file's schema; ``application_id`` stands in the file's header, so that no other file is taken."""
-
-    name: str
-    application_id: int
-    migrations: Migrations
-
-
-UNIT = Schema("unit", 0x51414655, unit_migrations)  # "QAFU"
-DOOR = Schema("door", 0x51414644, door_migrations)  # "QAFD"
 
 
 def _run(db: Database, *statements: str) -> None:

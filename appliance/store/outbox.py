@@ -47,7 +47,7 @@ def candidates(
     return tuple(map(_item, db.rows(sql, (destination, id_list(busy_item_ids), count))))
 
 
-def sent_items(db: Store, destination: str, count: int, after_item_id: int = 0) -> tuple[OutboxItem, ...]:
+def sent_after(db: Store, destination: str, after_item_id: int, count: int) -> tuple[OutboxItem, ...]:
     """Up to ``count`` items in ``sent`` with an id above ``after_item_id``, by id; empty at the end."""
     sql = """SELECT * FROM outbox_item WHERE destination = ? AND state = 'sent' AND state <> 'confirmed'
         AND item_id > ? ORDER BY item_id LIMIT ?"""

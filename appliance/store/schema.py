@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from appliance.store import migrations
 from appliance.store.connect import migrate_one, open_door_reader, open_reader
+from appliance.store.release import DOOR, UNIT
 
 PICTURE = Path(__file__).with_name("schema.sql")
 
@@ -15,7 +15,7 @@ def draw() -> str:
     """The statements that make both fresh databases, as migrated by this release."""
     parts = ["-- Drawn by 'python -m appliance.store.schema' from migrations.py; change that, never this.\n"]
     with tempfile.TemporaryDirectory() as folder:
-        for schema, opener in ((migrations.UNIT, open_reader), (migrations.DOOR, open_door_reader)):
+        for schema, opener in ((UNIT, open_reader), (DOOR, open_door_reader)):
             path = Path(folder) / f"{schema.name}.db"
             migrate_one(path, schema)
             with opener(path) as db:

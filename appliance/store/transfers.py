@@ -11,14 +11,14 @@ from appliance.store.errors import StoreError, StoreFault
 from appliance.store.stamp import Stamp
 
 
-def last_transfer_id(db: Store) -> int:
+def transfer_id_last(db: Store) -> int:
     """The greatest transfer id ever given, 0 at first; the engine counts on from it."""
     return int(db.value("SELECT coalesce(max(transfer_id), 0) FROM transfer"))
 
 
 def next_transfer_id(db: Store) -> int:
     """The first transfer id that was never given."""
-    return last_transfer_id(db) + 1
+    return transfer_id_last(db) + 1
 
 
 def open_transfer(db: Store, stamp: Stamp, transfer_id: int, destination: str, item_count: int) -> None:
