@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Protocol
 
@@ -49,3 +49,8 @@ class SystemClock:
 def utc_text(wall_s: float) -> str:
     """``2026-11-22T09:30:00.123Z`` for seconds since the epoch."""
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def local_zone(wall_s: float) -> tzinfo:
+    """The machine's time zone as it holds at ``wall_s``, for showing times to people; nothing is decided by it."""
+    return datetime.fromtimestamp(wall_s, UTC).astimezone().tzinfo or UTC

@@ -1,0 +1,115 @@
+"""``qafila``: finds the command's module, runs it, and turns whatever goes wrong into a sentence and an exit code.
+
+A command is one module with ``add(subparsers)`` that sets ``handler``, a function of the parsed arguments that returns
+the exit code. Only the module of the command asked for is imported, so that ``qafila --help`` and a ``status`` in a
+script stay quick. To add a command, add its line to ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from appliance.cli.exits import BROKEN_PIPE, BUG, ENVIRONMENT, INTERRUPTED, CliError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "unit": ("appliance.cli.unit", "run the unit's processes in the foreground"),
+    "central": ("appliance.cli.central", "run the centre's processes in the foreground"),
+    "demo": ("appliance.cli.demo", "run centre, unit and two simulated modalities on this machine"),
+    "tui": ("appliance.cli.tui", "the screen: today's studies, the queue, and whether power may go"),
+    "status": ("appliance.cli.status", "what is safe, what waits, and whether power may go"),
+    "studies": ("appliance.cli.studies", "today's and unsent studies, or the archive"),
+    "study": ("appliance.cli.study", "one study: progress, images, history"),
+    "queue": ("appliance.cli.queue", "what waits for the centre, in the order it goes, and why"),
+    "journal": ("appliance.cli.journal", "what happened, line by line"),
+    "hold": ("appliance.cli.hold", "keep a study here until it is released"),
+    "release": ("appliance.cli.release", "let a held study go on"),
+    "retry": ("appliance.cli.retry", "offer a study that was set aside again, or try its link now"),
+    "stat": ("appliance.cli.stat", "mark a study as urgent, or as routine again"),
+    "evict": ("appliance.cli.evict", "make room: which studies' pixels may leave this unit, and why not"),
+    "doctor": ("appliance.cli.doctor", "check the unit's health"),
+    "config": ("appliance.cli.config", "check, show or print a configuration"),
+}
+"""Name, module, and the line for ``qafila --help``."""
+
+DEBUG_VARIABLE = "QAFILA_DEBUG"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit codes are in ``docs/reference/cli.md``. Raises only under ``QAFILA_DEBUG=1``."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    try:
+        arguments = _parser(words).parse_args(words)
+        code = int(arguments.handler(arguments))
+        sys.stdout.flush()
+        return code
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) left; Python would complain again when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE) == "1":
+            raise
+        return _say(error, as_json)
+
+
+def _parser(words: list[str]) -> argparse.ArgumentParser:
+    """All commands by name and line; only the one that ``words`` ask for is built in full."""
+    parser = argparse.ArgumentParser(
+        prog="qafila",
+        description="Keeps every study of a mobile unit and delivers it when there is bandwidth.",
+        epilog="Exit codes: 0 fine, 1 needs a person, 2 wrong use, 3 configuration or environment, 4 not found.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, line) in COMMANDS.items():
+        if name == wanted:
+            importlib.import_module(module).add(subparsers)
+        else:
+            subparsers.add_parser(name, help=line)
+    return parser
+
+
+def _say(error: Exception, as_json: bool) -> int:
+    """One sentence for people on standard error and, for scripts that asked for JSON, one object on standard output."""
+    known = _as_cli_error(error)
+    if as_json:
+        print(json.dumps({"error": known.sentence, "code": known.code, "exit_code": known.exit_code}))
+    print(f"qafila: {known.sentence}", file=sys.stderr)
+    return known.exit_code
+
+
+def _as_cli_error(error: Exception) -> CliError:
+    """Errors of the layers below get the exit code that belongs to them; imported here, for most runs need neither."""
+    from appliance.config import ConfigError
+    from appliance.domain.sentences import database_trouble, sentence_end
+    from appliance.store.errors import StoreError
+
+    if isinstance(error, CliError):
+        return error
+    if isinstance(error, ConfigError):
+        return CliError(str(error), ENVIRONMENT, "config")
+    if isinstance(error, StoreError):
+        return CliError(f"{sentence_end(str(error))} {database_trouble(error.kind)}", ENVIRONMENT, error.kind)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return CliError(f"{place}{error.strerror or error}. Nothing on this unit was changed.", ENVIRONMENT, "os")
+    return CliError(
+        f"This is a mistake in the program ({type(error).__name__}: {error}). The studies on this unit are not touched "
+        f"by it. Please report it with the output of {DEBUG_VARIABLE}=1.",
+        BUG,
+        "bug",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Pages of the screen, each with its style sheet beside it."""

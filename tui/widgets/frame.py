@@ -1,0 +1,101 @@
+"""What stands on every page: how safe the studies are, whether power may go, what was just said, and the keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import tzinfo
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from appliance.domain import sentences
+from appliance.domain.snapshot import PowerState, Snapshot
+from tui import text
+from tui.actions import ACTIONS, Situation
+
+KEY_LINE_COUNT_MAX = 2
+KEY_GAP = "  "
+SILENT = PowerState(safe=False, receiving_count=0, unindexed_count=0, known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One entry of the key bar."""
+
+    label: Text
+    blocked: bool
+
+
+class Frame(Vertical):
+    """The lines at the bottom of every page."""
+
+    def __init__(self) -> None:
+        super().__init__(id="frame")
+        self._parts: tuple[str, ...] = ("Reading what this unit holds ...",)
+        self._keys: tuple[Key, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="notice", markup=False)
+        yield Static(id="status", markup=False)
+        yield Static(id="power", markup=False)
+        yield Static(id="keys", markup=False)
+
+    def show(self, snapshot: Snapshot | None, fresh: bool, now_s: float, zone: tzinfo) -> None:
+        """Draw the status and power lines; a picture that is not ``fresh`` can never say that power may go."""
+        if snapshot is not None:
+            short = self.size.width < text.NARROW_CELLS
+            self._parts = sentences.status_segments(snapshot, now_s, zone, short=short)
+        power = snapshot.power if snapshot is not None and fresh else SILENT
+        line = self.query_one("#power", Static)
+        line.update(sentences.power_line(power))
+        line.set_class(power.safe, "-safe")
+        self._fill_lines()
+
+    def notice(self, sentence: str) -> None:
+        """Say one thing; empty text takes the line away."""
+        line = self.query_one("#notice", Static)
+        line.update(sentence)
+        line.display = bool(sentence)
+
+    def show_keys(self, action_ids: tuple[str, ...], situation: Situation) -> None:
+        """The key bar: what cannot be done now stays, dim and in brackets; pressing it says why."""
+        keys = []
+        for action in ACTIONS:
+            if action.action_id in action_ids:
+                label = f"{action.key_name} {action.label(situation.selected)}"
+                blocked = bool(action.blocked(situation))
+                keys.append(Key(Text(f"({label})", style="dim") if blocked else Text(label, style="bold"), blocked))
+        self._keys = tuple(keys)
+        self._fill_lines()
+
+    def on_resize(self) -> None:
+        self._fill_lines()
+
+    def _fill_lines(self) -> None:
+        width = self.size.width
+        if width <= 0:
+            return
+        self.query_one("#status", Static).update("\n".join(text.join_to_width(self._parts, width)))
+        self.query_one("#keys", Static).update(_wrap_keys(self._keys, width))
+
+
+def _wrap_keys(keys: tuple[Key, ...], width: int) -> Text:
+    """Whole keys on at most ``KEY_LINE_COUNT_MAX`` lines; where they do not fit, those that cannot be used now leave
+    first, then those before the last: F10 offers everything by name, so it always stays."""
+    left = list(keys)
+    while len(lines := _key_lines(left, width)) > KEY_LINE_COUNT_MAX and len(left) > 2:
+        blocked = next((index for index in range(len(left) - 1, -1, -1) if left[index].blocked), len(left) - 2)
+        del left[blocked]
+    return Text("\n").join(lines)
+
+
+def _key_lines(keys: list[Key], width: int) -> list[Text]:
+    lines: list[Text] = []
+    for key in keys:
+        if lines and lines[-1].cell_len + len(KEY_GAP) + key.label.cell_len <= width:
+            lines[-1] = Text.assemble(lines[-1], KEY_GAP, key.label)
+        else:
+            lines.append(key.label)
+    return lines
