@@ -1,0 +1,241 @@
+"""The runner with a real database and real files; only the destination is made here, to misbehave on command."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from appliance.clock import SystemClock
+from appliance.config import DicomwebDestination, UnitConfig, UnitTable, blob_path
+from appliance.domain.failure import Failure, FailureKind
+from appliance.domain.limits import LimitSet
+from appliance.domain.values import Evidence, OutboxItem
+from appliance.store import commands
+from appliance.store.connect import Store, migrate, open_unit, write
+from appliance.store.errors import StoreError, StoreFault
+from appliance.store.intake import keep_instances
+from sync.adapters.base import Attempt, Checked, SendItem, Sent
+from sync.core.effects import Record
+from sync.records import apply_records
+from sync.runner import Runner
+from tests.store.made import made_kept, made_stamp
+from tests.support.world import query, wait_for
+
+LIMITS = LimitSet(backoff_s_first=0.05, backoff_s_max=0.2)
+
+
+@dataclass
+class MadeDestination:
+    """Holds what it is sent in memory; each field makes it misbehave."""
+
+    name: str = "centre"
+    holds: dict[str, str] = field(default_factory=dict)
+    sent_count: int = 0
+    refuse: Failure | None = None
+    down: Failure | None = None
+    forget: bool = False
+    raises: bool = False
+
+    def probe(self) -> Failure | None:
+        return self.down
+
+    def send(self, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Sent], None]) -> Failure | None:
+        if self.raises:
+            raise RuntimeError("a bug in an adapter")
+        for item in items:
+            if self.down is not None:
+                return self.down
+            self.sent_count += 1
+            if self.refuse is None and not self.forget:
+                self.holds[item.sop_instance_uid] = hashlib.sha256(item.path.read_bytes()).hexdigest()
+            on_result(Sent(item.item_id, self.refuse))
+        return None
+
+    def verify(
+        self, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Checked], None]
+    ) -> Failure | None:
+        for item in items:
+            held = self.holds.get(item.sop_instance_uid)
+            if held is None:
+                gone = Failure(FailureKind.TRANSIENT, "absent", "The centre does not have it.")
+                on_result(Checked(item.item_id, failure=gone, absent=True))
+            else:
+                on_result(Checked(item.item_id, evidence=Evidence("wado", held)))
+        return None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+@dataclass
+class Stage:
+    """One unit's folder with a real database."""
+
+    config: UnitConfig
+    store: Store
+
+    def keep(self, number: int, body: bytes | None = None) -> str:
+        """One instance as intake leaves it: its file, its rows."""
+        body = f"picture {number}".encode() if body is None else body
+        kept = made_kept(number)
+        instance = replace(kept.instance, sha256=hashlib.sha256(body).hexdigest(), size_bytes=max(1, len(body)))
+        path = blob_path(self.config.blob_dir, instance.blob_uuid)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+        keep_instances(self.store, made_stamp(number), [replace(kept, instance=instance)], ["centre"], None)
+        return instance.sop_instance_uid
+
+    def states(self) -> list[str]:
+        return [str(row[0]) for row in query(self.config.unit_db, "SELECT state FROM outbox ORDER BY item_id")]
+
+    def blob(self, sop_instance_uid: str) -> Path:
+        row = query(
+            self.config.unit_db, f"SELECT blob_uuid FROM instance WHERE sop_instance_uid = '{sop_instance_uid}'"
+        )
+        return blob_path(self.config.blob_dir, str(row[0][0]))
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    config = UnitConfig(
+        unit=UnitTable(data_dir=str(tmp_path)),
+        destination=(DicomwebDestination(name="centre", url="http://127.0.0.1:1/none"),),
+        limits=LIMITS,
+    )
+    for folder in (config.blob_dir, config.run_dir):
+        folder.mkdir()
+    migrate(config.unit_db, config.door_db)
+    with open_unit(config.unit_db) as store:
+        yield Stage(config, store)
+
+
+@contextmanager
+def delivering(stage: Stage, destination: MadeDestination) -> Iterator[None]:
+    """The runner in a thread for as long as the block lasts."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Runner(stage.config, [destination], SystemClock(), stop).run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def all_confirmed(stage: Stage) -> bool:
+    return set(stage.states()) == {"confirmed"}
+
+
+def test_kept_instances_are_confirmed_with_a_receipt_each(stage: Stage) -> None:
+    for number in range(5):
+        stage.keep(number)
+    destination = MadeDestination()
+    with delivering(stage, destination):
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+    assert len(query(stage.config.unit_db, "SELECT * FROM receipt")) == 5
+    assert destination.sent_count == 5
+
+
+def test_instance_that_arrives_while_running_is_delivered_without_a_restart(stage: Stage) -> None:
+    with delivering(stage, MadeDestination()):
+        stage.keep(1)
+        wait_for(lambda: stage.states() == ["confirmed"], "confirmation")
+
+
+@pytest.mark.fault(45)
+def test_accepted_but_forgotten_is_never_shown_as_delivered_and_is_sent_again(stage: Stage) -> None:
+    stage.keep(1)
+    destination = MadeDestination(forget=True)
+    with delivering(stage, destination):
+        wait_for(lambda: destination.sent_count >= 3, "further tries")
+        assert query(stage.config.unit_db, "SELECT * FROM receipt") == []
+        destination.forget = False
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+
+
+@pytest.mark.fault(21)
+def test_file_with_a_flipped_bit_is_set_aside_unsent_and_the_others_go_on(stage: Stage) -> None:
+    damaged = stage.keep(1)
+    stage.blob(damaged).write_bytes(b"picture ~")
+    stage.keep(2)
+    destination = MadeDestination()
+    with delivering(stage, destination):
+        wait_for(lambda: stage.states() == ["rejected", "confirmed"], "one aside, one confirmed")
+    assert damaged not in destination.holds
+    assert query(stage.config.unit_db, "SELECT local_state FROM instance ORDER BY instance_id") == [
+        ("corrupt",),
+        ("present",),
+    ]
+    assert query(stage.config.unit_db, "SELECT severity FROM finding") == [("alarm",)]
+
+
+def test_permanent_refusal_is_set_aside_with_its_sentence_and_goes_out_after_retry(stage: Stage) -> None:
+    stage.keep(1)
+    no = Failure(FailureKind.PERMANENT, "refused", "The centre refuses this picture.")
+    destination = MadeDestination(refuse=no)
+    with delivering(stage, destination):
+        wait_for(lambda: stage.states() == ["rejected"], "the refusal")
+        assert query(stage.config.unit_db, "SELECT failure_sentence FROM outbox") == [(no.sentence,)]
+        destination.refuse = None
+        study = str(query(stage.config.unit_db, "SELECT study_instance_uid FROM study")[0][0])
+        command_id = commands.give_command(stage.store, made_stamp(9), "retry", study, "test")
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+    answered = commands.read_command(stage.store, command_id)
+    assert answered is not None
+    assert answered.outcome
+
+
+@pytest.mark.fault(19)
+def test_adapter_that_raises_costs_an_attempt_and_never_the_task(stage: Stage) -> None:
+    stage.keep(1)
+    destination = MadeDestination(raises=True)
+    with delivering(stage, destination):
+        wait_for(lambda: stage.store.value("SELECT attempt_count FROM outbox") >= 1, "a failed attempt")
+        destination.raises = False
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+
+
+@pytest.mark.fault(19)
+def test_failing_commits_pause_delivery_and_never_end_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [1, 2, 3]
+
+    def failing(store: Store, records: Sequence[Record]) -> list[OutboxItem]:
+        if records and failures:
+            failures.pop()
+            raise StoreError(StoreFault.IO, "the disk reported an error")
+        return apply_records(store, records)
+
+    monkeypatch.setattr("sync.runner.apply_records", failing)
+    monkeypatch.setattr("sync.runner.REBUILD_S_FIRST", 0.02)
+    stage.keep(1)
+    with delivering(stage, MadeDestination()):
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+    assert not failures
+
+
+def test_items_in_the_middle_of_something_at_a_crash_are_confirmed_after_the_next_start(stage: Stage) -> None:
+    for number, state in enumerate(("encoding", "ready", "sending", "sent")):
+        stage.keep(number)
+        with write(stage.store):
+            stage.store.change("UPDATE outbox SET state = ? WHERE item_id = ?", (state, number + 1))
+    with delivering(stage, MadeDestination()):
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+
+
+def test_link_that_is_down_holds_everything_back_and_is_shown_with_its_reason(stage: Stage) -> None:
+    stage.keep(1)
+    away = Failure(FailureKind.LINK, "refused-connection", "The centre does not answer.")
+    destination = MadeDestination(down=away)
+    with delivering(stage, destination):
+        wait_for(lambda: query(stage.config.unit_db, "SELECT state FROM link") == [("down",)], "the link to be down")
+        assert query(stage.config.unit_db, "SELECT failure_sentence FROM link") == [(away.sentence,)]
+        destination.down = None
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+    assert query(stage.config.unit_db, "SELECT state FROM link") == [("up",)]
