@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import random
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.config import blob_path
 from tests.support.orthancs import orthanc_commands
 from tests.support.power import Disk, missing_for_power_cuts, mounted_disk, new_disk, power_pool
+from tests.support.promises import centre_faults, kept_faults, settled, shown_but_not_there
 from tests.support.world import (
     Centre,
     Modality,
@@ -28,8 +27,6 @@ from tests.support.world import (
     Unit,
     dicomweb_destination,
     make_unit,
-    pixel_sha256,
-    query,
     running_centre,
     wait_for,
 )
@@ -65,7 +62,7 @@ def run_power_cuts(
     with power_pool(folder) as pool, running_centre(folder / "centre", orthanc) as centre:
         cuts = _collect(folder, pool, centre, orthanc, cut_count, chance)
         say(f"{len(cuts)} cuts taken, {len(cuts[-1].told)} instances acknowledged; now checking each")
-        known_good: dict[str, str] = {}
+        known_good: set[str] = set()
         for number, cut in enumerate(cuts):
             faults = _check(folder / f"check-{number}", pool, centre, orthanc, cut, chance, outcome, known_good)
             outcome.cut_count += 1
@@ -106,7 +103,7 @@ def _check(
     cut: Cut,
     chance: random.Random,
     outcome: Outcome,
-    known_good: dict[str, str],
+    known_good: set[str],
 ) -> list[str]:
     """Start a unit on the clone and compare; the clone is removed when nothing is wrong with it."""
     image = cut.image
@@ -114,15 +111,13 @@ def _check(
         outcome.cut_again_count += 1
         image = _cut_again_while_starting(folder / "again", centre, orthanc, image, chance)
     with _unit_on(folder, centre, orthanc, image) as unit:
-        shown = unit.confirmed_uids() if unit.config.unit_db.exists() else set()
-        faults = [f"shown as delivered but not at the centre: {uid}" for uid in shown - set(centre.holdings())]
+        faults = shown_but_not_there(unit, centre)
         unit.start()
-        promised = {told.sop_instance_uid for told in cut.told}
         try:
-            wait_for(lambda: _settled(unit, promised), "every promised instance to be confirmed", SETTLE_S_MAX)
+            wait_for(lambda: settled(unit, cut.told), "every promised instance to be confirmed", SETTLE_S_MAX)
         except AssertionError as late:
             faults.append(str(late))
-        faults += _compare(unit, centre, cut, known_good)
+        faults += kept_faults(unit, cut.told) + centre_faults(centre, cut.told, known_good)
     if not faults:
         cut.image.unlink()
         if image != cut.image:
@@ -148,35 +143,6 @@ def _unit_on(folder: Path, centre: Centre, orthanc: str, image: Path) -> Iterato
             yield unit
         finally:
             unit.stop()
-
-
-def _settled(unit: Unit, promised: set[str]) -> bool:
-    return promised <= unit.confirmed_uids() and unit.known_uids() == unit.confirmed_uids()
-
-
-def _compare(unit: Unit, centre: Centre, cut: Cut, known_good: dict[str, str]) -> list[str]:
-    faults = []
-    rows = {
-        str(uid): (str(blob), str(digest))
-        for uid, blob, digest in query(unit.config.unit_db, "SELECT sop_instance_uid, blob_uuid, sha256 FROM instance")
-    }
-    holdings = centre.holdings()
-    faults += [f"{count} copies of {uid} at the centre" for uid, count in holdings.items() if count != 1]
-    for told in cut.told:
-        uid = told.sop_instance_uid
-        if uid not in rows:
-            faults.append(f"acknowledged but unknown to the unit: {uid}")
-            continue
-        body = blob_path(unit.config.blob_dir, rows[uid][0])
-        if not body.exists() or hashlib.sha256(body.read_bytes()).hexdigest() != rows[uid][1]:
-            faults.append(f"acknowledged but its file is missing or damaged: {uid}")
-        if uid not in holdings:
-            faults.append(f"acknowledged but not at the centre: {uid}")
-        elif uid not in known_good:
-            if pixel_sha256(centre.file(uid)) != told.pixel_sha256:
-                faults.append(f"other pixels at the centre: {uid}")
-            known_good[uid] = told.pixel_sha256
-    return faults
 
 
 def main() -> int:
