@@ -1,6 +1,6 @@
 """The demo's own look at the centre, beside the product's: each file is fetched again and compared with what was sent.
 
-It asks the centre's Orthanc directly, not over the demo's link and not through any code of delivery.
+It asks the centre's Orthanc directly, not over the demo's link, and compares with the file given, not with the stored one.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from appliance.cli.demo.stage import Stage
 
 def unequal_at_centre(stage: Stage, pictures: Sequence[Picture]) -> list[str]:
     """One line for each picture whose data set or pixels at the centre are not what was sent."""
-    from sync.wire.digest import compare_files
+    from sync.adapters.compare import compare
 
     lines = []
     for picture in pictures:
         with tempfile.NamedTemporaryFile(dir=stage.folder, suffix=".dcm") as copy:
             if not _fetch(stage, picture.sop_instance_uid, Path(copy.name)):
                 lines.append(f"{picture.path.name}: the centre does not hold it")
-            elif not compare_files(picture.path, Path(copy.name)).equal:
+            elif not compare(picture.path, Path(copy.name)).equal:
                 lines.append(f"{picture.path.name}: the centre holds another data set or other pixels")
     return lines
 
