@@ -61,7 +61,8 @@ def _of(loaded: set[str], names: set[str]) -> set[str]:
             | NETWORK
             | HEAVY,
         ),
-        ("appliance.store", {"sync", "tui", "central"} | NETWORK | HEAVY),
+        # sqlite-utils takes numpy where it is installed; only the supervisor migrates, so only it pays for that
+        ("appliance.store", {"sync", "tui", "central"} | NETWORK | HEAVY - {"numpy"}),
         ("appliance.gatekeeper", {"sync", "tui", "central", "appliance.orthanc"} | NETWORK | HEAVY),
         ("appliance.health", {"sync", "tui", "central"} | NETWORK | {"textual"}),
         ("sync.adapters", {"appliance.store", "sync.runner", "sqlite_utils", "tui", "central"}),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from appliance.config import load_unit
+from central.config import load_central
 
 TOP = Path(__file__).resolve().parents[2]
 LINE_COUNT_MAX = 500
@@ -56,7 +61,7 @@ def test_no_file_names_a_package_registry_or_an_unknown_host() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["files.python" + "hosted.org", "https://mirror.acme.com/simple", "pypi" + ".org/simple"]
+    "name", ["files.python" + "hosted.org", "https:" + "//mirror.acme.com/simple", "pypi" + ".org/simple"]
 )
 def test_lint_finds_a_planted_host(name: str) -> None:
     assert strange_hosts(f"index = {name}")
@@ -78,8 +83,6 @@ def test_every_requirement_is_pinned_with_hashes_and_names_no_index(name: str) -
 
 
 def test_every_declared_dependency_is_pinned() -> None:
-    import tomllib
-
     project = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     for declared, file in ((project["dependencies"], "run"), (project["optional-dependencies"]["dev"], "dev")):
         text = (TOP / "requirements" / f"{file}.txt").read_text(encoding="utf-8")
@@ -106,6 +109,32 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         for link in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8")):
             if "://" not in link:
                 assert (path.parent / link).exists(), f"{path.relative_to(TOP)} -> {link}"
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    index = TOP / "docs" / "README.md"
+    linked = {
+        (index.parent / link).resolve() for link in re.findall(r"\]\(([^)#\s]+)", index.read_text(encoding="utf-8"))
+    }
+    assert {
+        str(page.relative_to(TOP)) for page in tracked("docs/*.md") if page != index and page not in linked
+    } == set()
+
+
+@pytest.mark.parametrize(("table", "read"), [("[unit]", load_unit), ("[centre]", load_central)])
+def test_every_configuration_in_the_documents_can_be_used(
+    tmp_path: Path, table: str, read: Callable[[Path], object]
+) -> None:
+    blocks = [
+        block
+        for path in tracked("*.md")
+        for block in re.findall(r"```toml\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        if table in block
+    ]
+    assert blocks
+    for block in blocks:
+        (tmp_path / "config.toml").write_text(block, encoding="utf-8")
+        read(tmp_path / "config.toml")
 
 
 def test_every_decision_record_has_the_same_shape() -> None:
