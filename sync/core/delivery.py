@@ -23,13 +23,17 @@ _UNANSWERED = Failure(
 def plan(turn: Turn, lane: Lane) -> None:
     """Start what is ready and ask for more; called after every event."""
     for batch in list(lane.batches):
-        _start_or_pass_over(turn, lane, batch)
+        _pass_over_if_void(turn, lane, batch)
     if not lane.link.up:
         return
     if lane.backoff.expire(turn.now):
         lane.work = True
     if lane.work and not lane.asked and (_has_room(turn, lane) or _may_make_room(lane)):
         _ask(turn, lane)
+    if not lane.asked:  # else the answer may hold something more urgent
+        for batch in lane.batches:
+            if batch.prepared:
+                _start(turn, lane, batch)
 
 
 def next_deadline(transfer_count_max: int, lane: Lane) -> float | None:
@@ -136,19 +140,14 @@ def prepare_failed(turn: Turn, lane: Lane, batch: Batch, event: PrepareFailed) -
         put_back(turn, lane, item, ItemEvent.UNPREPARED, event.failure, Why.FAILED)
 
 
-def _start_or_pass_over(turn: Turn, lane: Lane, batch: Batch) -> None:
-    """Send a batch whose bytes are all read, unless a question about something more urgent is open."""
-    if batch.transfer_id is not None or any(item.state is ItemState.ENCODING for item in batch.items.values()):
+def _pass_over_if_void(turn: Turn, lane: Lane, batch: Batch) -> None:
+    """Give a prepared batch up that has lost its items, its turn or its link."""
+    if not batch.prepared or (batch.items and not batch.yielding and lane.link.up):
         return
-    if not batch.items:
-        lane.batches.remove(batch)
-        lane.work = True
-    elif batch.yielding or not lane.link.up:
-        lane.batches.remove(batch)
-        for item in batch.items.values():
-            put_back(turn, lane, item, ItemEvent.PASSED_OVER)
-    elif not lane.asked:
-        _start(turn, lane, batch)
+    lane.batches.remove(batch)
+    lane.work = True
+    for item in batch.items.values():
+        put_back(turn, lane, item, ItemEvent.PASSED_OVER)
 
 
 def _start(turn: Turn, lane: Lane, batch: Batch) -> None:

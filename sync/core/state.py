@@ -35,6 +35,12 @@ class Batch:
     def stat(self) -> bool:
         return all(item.priority is Priority.STAT for item in self.items.values())
 
+    @property
+    def prepared(self) -> bool:
+        """Every item's bytes were read back, and nothing was sent yet."""
+        waits_for_bytes = any(item.state is ItemState.ENCODING for item in self.items.values())
+        return self.transfer_id is None and not waits_for_bytes
+
     def ask_to_yield(self) -> CancelTransfer | None:
         """Stop before the next item; the action to take, if there is one."""
         if self.yielding:

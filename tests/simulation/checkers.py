@@ -1,0 +1,218 @@
+"""What must be true after every step and at the end; written apart from the core, so that no defect hides in both."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from appliance.domain.values import ItemState, OutboxItem, Priority
+from sync.core.effects import (
+    Effect,
+    KeepReceipt,
+    MoveItem,
+    NeedCandidates,
+    NeedSent,
+    PrepareItems,
+    ProbeLink,
+    StartTransfer,
+    StartVerification,
+)
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+FRUITLESS_PER_MINUTE_MAX = 40
+"""Transfers without an accepted item, per destination; the shortest rest is one second, growing to 15-30 s."""
+PROBES_PER_MINUTE_MAX = 40
+EVENTS_PER_INSTANT_MAX = 400
+STAT_WAITS_S_MAX = 5.0
+
+_S = ItemState
+LEGAL_MOVES = frozenset(
+    {
+        *((_S.PENDING, to) for to in (_S.ENCODING, _S.HELD, _S.REJECTED)),
+        *((_S.ENCODING, to) for to in (_S.READY, _S.PENDING, _S.HELD, _S.REJECTED)),
+        *((_S.READY, to) for to in (_S.ENCODING, _S.SENDING, _S.PENDING, _S.HELD, _S.REJECTED)),
+        *((_S.SENDING, to) for to in (_S.SENT, _S.PENDING, _S.HELD, _S.REJECTED)),
+        *((_S.SENT, to) for to in (_S.CONFIRMED, _S.PENDING, _S.REJECTED)),
+        *((_S.CONFIRMED, to) for to in (_S.PENDING, _S.REJECTED)),
+        *((_S.HELD, to) for to in (_S.PENDING, _S.REJECTED)),
+        (_S.REJECTED, _S.PENDING),
+    }
+)
+"""The table once more, by hand: which states may follow which, whatever the reason."""
+
+
+class Violation(AssertionError):
+    """A promise was broken; ``rule`` names it, so that shrinking keeps to the same one."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(f"{rule}: {text}")
+        self.rule = rule
+
+
+@dataclass(slots=True)
+class Checkers:
+    """Remembers just enough of the past to judge the present."""
+
+    world: World
+    journalled: dict[int, ItemState] = field(default_factory=dict)
+    journal_read_count: int = 0
+    fruitless: dict[str, deque[float]] = field(default_factory=dict)
+    probes: dict[str, deque[float]] = field(default_factory=dict)
+    backed_off_at: dict[int, float] = field(default_factory=dict)
+    """When an item was last seen in back-off."""
+    instant_s: float = -1.0
+    instant_count: int = 0
+
+    def event_handled(self, effects: Sequence[Effect]) -> None:
+        """After ``handle``: bounded answers, bounded memory, no tight circle."""
+        world, limits = self.world, self.world.policy.limits
+        if world.now == self.instant_s:
+            self.instant_count += 1
+            if self.instant_count > EVENTS_PER_INSTANT_MAX + 4 * len(world.store.rows):
+                raise Violation("hot-loop", f"{self.instant_count} events in one instant")
+        else:
+            self.instant_s, self.instant_count = world.now, 0
+        action_count = 0
+        for effect in effects:
+            if isinstance(effect, ProbeLink):
+                self._rate(self.probes, effect.destination, PROBES_PER_MINUTE_MAX, "probes")
+            if isinstance(effect, MoveItem):
+                if (effect.from_state, effect.to_state) not in LEGAL_MOVES:
+                    raise Violation("illegal-move", f"{effect}")
+            elif isinstance(effect, NeedCandidates):
+                action_count += 1
+                if len(effect.skip_item_ids) > limits.backoff_item_count_max + limits.transfer_item_count_max:
+                    raise Violation("unbounded", "too many items to skip")
+            elif isinstance(effect, NeedSent | PrepareItems | StartTransfer | StartVerification | ProbeLink):
+                action_count += 1
+        if action_count > 6 * len(world.script.destinations):
+            raise Violation("unbounded", f"{action_count} actions for one event")
+        for lane in world.engine.state.lanes.values():
+            self.backed_off_at.update(dict.fromkeys(lane.backoff, world.now))
+            if (
+                sum(len(batch.items) for batch in lane.batches) > limits.transfer_item_count_max
+                or len(lane.backoff) > limits.backoff_item_count_max
+                or len(lane.proof.fresh) > limits.candidate_count_max
+                or len(lane.proof.running) > limits.candidate_count_max
+            ):
+                raise Violation("unbounded", f"lane {lane.destination} remembers too much")
+
+    def _rate(self, marks: dict[str, deque[float]], destination: str, count_max: int, what: str) -> None:
+        times = marks.setdefault(destination, deque())
+        times.append(self.world.now)
+        while times[0] < self.world.now - 60.0:
+            times.popleft()
+        if len(times) > count_max:
+            raise Violation("hot-loop", f"{len(times)} {what} at {destination} within a minute")
+
+    def transfer_was_fruitless(self, destination: str) -> None:
+        """An attempt ended without an accepted item."""
+        self._rate(self.fruitless, destination, FRUITLESS_PER_MINUTE_MAX, "fruitless transfers")
+
+    def committed(self, records: Iterable[Effect]) -> None:
+        """After a commit: every state is what the journal says, and every confirmation was true when it was proved."""
+        store = self.world.store
+        for line in store.journal[self.journal_read_count :]:
+            before = self.journalled.get(line.item_id, ItemState.PENDING)
+            if before is not line.from_state:
+                raise Violation("journal", f"item {line.item_id} was {before}, the journal says {line.from_state}")
+            self.journalled[line.item_id] = line.to_state
+        self.journal_read_count = len(store.journal)
+        for record in records:
+            if isinstance(record, MoveItem):
+                row = store.rows[record.item_id]
+                if row.item.state is not self.journalled.get(record.item_id, ItemState.PENDING):
+                    raise Violation("journal", f"item {record.item_id} moved without a journal row")
+                if row.item.state is ItemState.CONFIRMED:
+                    self._confirmed(row.item)
+                if row.damaged and row.item.state in (ItemState.SENDING, ItemState.SENT):
+                    raise Violation("damaged", f"item {record.item_id} is sent although its bytes are damaged")
+            elif isinstance(record, KeepReceipt) and store.rows[record.item_id].item.state is ItemState.SENT:
+                raise Violation("receipt", f"item {record.item_id} has a receipt and is not confirmed")
+
+    def _confirmed(self, item: OutboxItem) -> None:
+        centre = self.world.centres[item.destination]
+        row = self.world.store.rows[item.item_id]
+        if row.receipt is None:
+            raise Violation("confirmed", f"item {item.item_id} without a receipt")
+        proved_at = centre.proved.get(item.sop_instance_uid)
+        if proved_at is None or proved_at < self.world.sent_at.get(item.item_id, 0.0):
+            raise Violation("confirmed", f"item {item.item_id}: {item.destination} never proved to hold it")
+
+    def transfer_starts(self, action: StartTransfer) -> None:
+        """Before an attempt: its rows are committed, and nothing urgent was left behind."""
+        if action.transfer_id not in self.world.store.open_transfers:
+            raise Violation("act-before-commit", f"transfer {action.transfer_id} is not recorded")
+        for item in action.items:
+            state = self.world.store.rows[item.item_id].item.state
+            if state is not ItemState.SENDING:
+                raise Violation("act-before-commit", f"item {item.item_id} is sent while it is {state}")
+        if len(action.items) > self.world.policy.limits.transfer_item_count_max:
+            raise Violation("unbounded", f"{len(action.items)} items in one transfer")
+        if any(item.priority is not Priority.STAT for item in action.items):
+            self._no_stat_waits(action.destination, 0.0)
+
+    def item_is_sent(self, item: OutboxItem, sha256: str) -> None:
+        """Before the bytes of one item leave."""
+        if sha256 != item.sha256:
+            raise Violation("wrong-bytes", f"item {item.item_id} leaves with bytes that were not checked")
+        if item.priority is not Priority.STAT:
+            self._no_stat_waits(item.destination, STAT_WAITS_S_MAX)
+
+    def _no_stat_waits(self, destination: str, for_s: float) -> None:
+        lane = self.world.engine.state.lanes.get(destination)
+        if lane is None or self.world.io_troubled_recently():
+            return
+        for item_id, row in self.world.store.waiting.get(destination, {}).items():
+            if row.item.priority is not Priority.STAT or row.notified_mono_s is None or item_id in lane.backoff:
+                continue
+            since = (
+                row.notified_mono_s,
+                self.world.waiting_since.get(item_id, 0.0),
+                self.backed_off_at.get(item_id, 0.0),
+            )
+            waits_s = self.world.now - max(since)
+            if waits_s >= for_s and lane.batch_of(item_id) is None:
+                raise Violation("stat-waits", f"STAT item {item_id} waits behind routine ones")
+
+    def evicted(self, sop_instance_uid: str) -> None:
+        """Before a blob is removed: confirmed everywhere, looked at again, and truly there."""
+        for row in self.world.store.rows.values():
+            if row.item.sop_instance_uid != sop_instance_uid:
+                continue
+            item, centre = row.item, self.world.centres[row.item.destination]
+            if item.state is not ItemState.CONFIRMED or row.receipt is None:
+                raise Violation("evicted", f"item {item.item_id} is {item.state}")
+            if row.rechecked_at_s is None:
+                raise Violation("evicted", f"item {item.item_id} was never checked again")
+            kept = centre.held.get(sop_instance_uid)
+            if kept is None or kept[0] != item.sha256:
+                raise Violation("evicted", f"{item.destination} does not hold item {item.item_id}")
+
+    def nothing_lost(self) -> None:
+        """Every acknowledged instance is here with its bytes, or wherever it is owed."""
+        world = self.world
+        if len(world.store.rows) != world.owed_count:
+            raise Violation("lost", f"{world.owed_count - len(world.store.rows)} outbox rows are gone")
+        for row in world.store.rows.values():
+            uid = row.item.sop_instance_uid
+            if uid in world.evicted:
+                kept = world.centres[row.item.destination].held.get(uid)
+                if kept is None or kept[0] != row.item.sha256:
+                    raise Violation("lost", f"{row.item.destination} lacks the evicted item {row.item.item_id}")
+            elif world.blobs.get(uid) != row.item.sha256 and uid not in world.flipped:
+                raise Violation("lost", f"the bytes of item {row.item.item_id} are gone")
+
+    def all_delivered(self) -> None:
+        """At the end: confirmed, or set aside because its bytes are damaged here."""
+        world = self.world
+        for row in world.store.rows.values():
+            if not world.is_settled(row):
+                text = f"item {row.item.item_id} is {row.item.state} after {world.now:.0f} s; {row.failure}"
+                raise Violation("not-delivered", text)
+        if world.store.open_commands:
+            raise Violation("command", f"commands {sorted(world.store.open_commands)} were never finished")

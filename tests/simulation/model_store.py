@@ -1,0 +1,174 @@
+"""The unit's database as the simulation sees it: rows that survive a power cut, moved by the rules of the real store.
+
+``test_store_conformance.py`` holds these rules against ``appliance.store``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+
+from appliance.domain.failure import Failure
+from appliance.domain.values import ItemState, OutboxItem, Priority, Receipt
+from sync.core.effects import (
+    CloseTransfer,
+    FinishCommand,
+    KeepReceipt,
+    MoveItem,
+    NoteDamage,
+    NoteFailure,
+    NoteLink,
+    NoteRecheck,
+    OpenTransfer,
+    Record,
+    SetPriority,
+)
+
+
+class Refused(AssertionError):
+    """A record that the real store refuses as well."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One outbox row with its receipt."""
+
+    item: OutboxItem
+    failure: Failure | None = None
+    receipt: Receipt | None = None
+    receipt_at_s: float = 0.0
+    receipt_clock_trusted: bool = True
+    rechecked_at_s: float | None = None
+    damaged: bool = False
+    notified_mono_s: float | None = None
+    """When the engine of this boot was told that it waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One journal line."""
+
+    item_id: int
+    event: str
+    from_state: ItemState
+    to_state: ItemState
+
+
+@dataclass(slots=True)
+class ModelStore:
+    """Committed state only: whatever was not applied is gone at a power cut."""
+
+    rows: dict[int, Row] = field(default_factory=dict)
+    waiting: dict[str, dict[int, Row]] = field(default_factory=dict)
+    """``pending`` and ``ready`` rows by destination; only an index."""
+    journal: list[Line] = field(default_factory=list)
+    open_transfers: set[int] = field(default_factory=set)
+    transfer_id_last: int = 0
+    open_commands: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Kind and study by command id."""
+
+    def add(self, item: OutboxItem) -> None:
+        """Intake's transaction."""
+        row = Row(item)
+        self.rows[item.item_id] = row
+        self.waiting.setdefault(item.destination, {})[item.item_id] = row
+
+    def apply(self, records: Iterable[Record], wall_s: float, clock_trusted: bool) -> list[OutboxItem]:
+        """One transaction; returns the rows whose move was refused because they were in another state."""
+        records = list(records)
+        receipts = {record.item_id: record.receipt for record in records if isinstance(record, KeepReceipt)}
+        lost: list[OutboxItem] = []
+        for record in records:
+            match record:
+                case MoveItem():
+                    if not self._move(record, receipts.get(record.item_id), wall_s, clock_trusted):
+                        lost.append(self.rows[record.item_id].item)
+                case NoteRecheck(item_id, receipt):
+                    row = self.rows[item_id]
+                    if row.receipt is not None and row.receipt.sha256 == receipt.sha256:
+                        row.rechecked_at_s = wall_s if clock_trusted else None
+                case NoteFailure(item_id, failure):
+                    self.rows[item_id].failure = failure
+                case NoteDamage(item_id, _):
+                    self.rows[item_id].damaged = True
+                case SetPriority(item_ids, priority, _):
+                    for item_id in item_ids:
+                        row = self.rows[item_id]
+                        row.item = replace(row.item, priority=priority)
+                case OpenTransfer(transfer_id):
+                    if transfer_id <= self.transfer_id_last:
+                        raise Refused(f"transfer {transfer_id} was given before")
+                    self.transfer_id_last = transfer_id
+                    self.open_transfers.add(transfer_id)
+                case CloseTransfer(transfer_id):
+                    if transfer_id not in self.open_transfers:
+                        raise Refused(f"transfer {transfer_id} is not open")
+                    self.open_transfers.discard(transfer_id)
+                case FinishCommand(command_id):
+                    self.open_commands.pop(command_id, None)
+                case KeepReceipt() | NoteLink():
+                    pass  # a receipt goes with its move
+        return lost
+
+    def _move(self, record: MoveItem, receipt: Receipt | None, wall_s: float, clock_trusted: bool) -> bool:
+        row = self.rows[record.item_id]
+        confirms = record.to_state is ItemState.CONFIRMED
+        if confirms and receipt is None:
+            raise Refused(f"item {record.item_id} confirmed without a receipt")
+        if row.item.state is not record.from_state:
+            return False
+        if confirms and receipt is not None:
+            item = row.item
+            if (receipt.sha256, receipt.evidence.sha256, receipt.sop_instance_uid, receipt.destination) != (
+                item.sha256,
+                item.sha256,
+                item.sop_instance_uid,
+                item.destination,
+            ):
+                raise Refused(f"the receipt is not about item {record.item_id}")
+            row.receipt, row.receipt_at_s, row.receipt_clock_trusted = receipt, wall_s, clock_trusted
+            row.rechecked_at_s = None
+        row.item = replace(row.item, state=record.to_state, attempt_count=record.attempt_count)
+        row.failure = record.failure
+        waiting = self.waiting[row.item.destination]
+        if record.to_state in (ItemState.PENDING, ItemState.READY):
+            waiting[record.item_id] = row
+        else:
+            waiting.pop(record.item_id, None)
+        self.journal.append(Line(record.item_id, record.event, record.from_state, record.to_state))
+        return True
+
+    def candidates(
+        self, destination: str, count: int, skip: Collection[int], least_tried_first: bool
+    ) -> tuple[OutboxItem, ...]:
+        """As ``appliance.store.outbox.candidates``."""
+        left_out = set(skip)
+        items = [row.item for item_id, row in self.waiting.get(destination, {}).items() if item_id not in left_out]
+        if least_tried_first:
+            items.sort(key=lambda i: (i.priority is not Priority.STAT, i.attempt_count, *_age(i)))
+        else:
+            items.sort(key=lambda i: (i.priority is not Priority.STAT, *_age(i)))
+        return tuple(items[:count])
+
+    def sent_items(self, destination: str, count: int, after_item_id: int) -> tuple[OutboxItem, ...]:
+        """As ``appliance.store.outbox.sent_items``; ids grow with arrival, so the dict is in their order."""
+        found = []
+        for item_id, row in self.rows.items():
+            if item_id > after_item_id and row.item.state is ItemState.SENT and row.item.destination == destination:
+                found.append(row.item)
+                if len(found) == count:
+                    break
+        return tuple(found)
+
+    def under_way(self) -> tuple[OutboxItem, ...]:
+        """Rows that a dead process left half-way."""
+        states = (ItemState.ENCODING, ItemState.READY, ItemState.SENDING)
+        return tuple(row.item for row in self.rows.values() if row.item.state in states)
+
+    def of_study(self, study_instance_uid: str) -> tuple[OutboxItem, ...]:
+        """All items of a study."""
+        return tuple(row.item for row in self.rows.values() if row.item.study_instance_uid == study_instance_uid)
+
+
+def _age(item: OutboxItem) -> tuple[float, int, int]:
+    return item.queued_at_s, item.size_bytes, item.item_id

@@ -1,0 +1,315 @@
+"""The simulation's ``sync/runner.py``: event, handle, commit, act; and adapters that talk to the simulated centres.
+
+A commit that fails is tried again with the same records while events wait; no action starts before its commit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, get_args
+
+from appliance.domain.failure import Failure
+from appliance.domain.values import OutboxItem, Receipt
+from sync.core.effects import (
+    Action,
+    CancelTransfer,
+    Effect,
+    MoveItem,
+    NeedCandidates,
+    NeedSent,
+    PrepareItems,
+    ProbeLink,
+    Record,
+    StartTransfer,
+    StartVerification,
+)
+from sync.core.events import (
+    CandidatesOffered,
+    Event,
+    ItemAccepted,
+    ItemFailed,
+    ItemUnverified,
+    ItemVerified,
+    LinkChanged,
+    Prepared,
+    PrepareFailed,
+    SentOffered,
+    StateLost,
+    TransferEnded,
+    VerificationEnded,
+    WorkArrived,
+)
+from tests.simulation.centre import Answer, link_failure, permanent, transient
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+RECORDS: tuple[type, ...] = get_args(Record)
+STALL_S = 30.0
+
+
+@dataclass(slots=True)
+class RunnerModel:
+    """One life of the sync process."""
+
+    world: World
+    events: deque[Event] = field(default_factory=deque)
+    stuck: bool = False
+    """A commit failed and is tried again later; or the start has not succeeded yet."""
+    busy: bool = False
+    started: bool = False
+    retry_count: int = 0
+    cancelled: set[int] = field(default_factory=set)
+
+    @property
+    def idle(self) -> bool:
+        return self.started and not self.stuck and not self.events
+
+    def recover(self) -> None:
+        """Read what the last life left behind; an I/O error here is retried like any other."""
+        if self.world.io_fails():
+            self._again(self.recover)
+            return
+        self.started = True
+        self.feed(self.world.restarted_event())
+        if self.world.runner is self:
+            self.look_for_commands()
+
+    def look_for_commands(self) -> None:
+        if not self.started:
+            return
+        for command_id in list(self.world.store.open_commands):
+            event = self.world.command_event(command_id)
+            if event is not None and self.world.runner is self:
+                self.feed(event)
+
+    def _again(self, action: Callable[[], None]) -> None:
+        self.retry_count += 1
+        self.world.later(min(60.0, 0.5 * 2**self.retry_count), action)
+
+    def feed(self, event: Event) -> None:
+        """An event; those that come while a commit is stuck wait in line."""
+        if not self.started or self.world.runner is not self:
+            return
+        self.events.append(event)
+        if self.stuck or self.busy:
+            return
+        self._drain()
+
+    def _drain(self) -> None:
+        self.busy = True
+        while self.events and not self.stuck and self.world.runner is self:
+            self._handle(self.events.popleft())
+        self.busy = False
+
+    def _handle(self, event: Event) -> None:
+        world = self.world
+        effects = world.engine.handle(event, world.now)
+        if isinstance(event, WorkArrived):
+            for row in world.store.rows.values():
+                if row.notified_mono_s is None:
+                    row.notified_mono_s = world.now
+        world.check.event_handled(effects)
+        self._commit(
+            [effect for effect in effects if isinstance(effect, RECORDS)],
+            [effect for effect in effects if not isinstance(effect, RECORDS)],
+        )
+
+    def _commit(self, records: Sequence[Effect], actions: Sequence[Effect]) -> None:
+        world = self.world
+        if world.cut_armed == "before-commit" and records:
+            world.cut()
+            return
+        if records and world.io_fails():
+            self.stuck = True
+            self._again(lambda: self._commit_again(records, actions))
+            return
+        self.retry_count = 0
+        lost = world.store.apply(records, world.wall_s(), world.clock_trusted)  # type: ignore[arg-type]  # split above
+        for record in records:
+            if isinstance(record, MoveItem):
+                world.waiting_since[record.item_id] = world.now
+        world.check.committed(records)
+        if world.cut_armed == "after-commit" and records:
+            world.cut()
+            return
+        self.events.extendleft(StateLost(item) for item in reversed(lost))
+        for action in actions:
+            self._act(action)  # type: ignore[arg-type]  # split above
+
+    def _commit_again(self, records: Sequence[Effect], actions: Sequence[Effect]) -> None:
+        self.stuck = False
+        self._commit(records, actions)
+        if not self.stuck and not self.busy:
+            self._drain()
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case NeedCandidates():
+                self._offer_candidates(action)
+            case NeedSent():
+                self._offer_sent(action)
+            case PrepareItems():
+                for item in action.items:
+                    self.world.later(self._read_s(item), lambda item=item: self._prepare(item))  # type: ignore[misc]  # as in World.run
+            case StartTransfer():
+                self.world.check.transfer_starts(action)
+                Sending(self, action).next_item()
+            case StartVerification():
+                self._verify(action)
+            case CancelTransfer(transfer_id):
+                self.cancelled.add(transfer_id)
+            case ProbeLink(destination):
+                self._probe(destination)
+
+    def _read_s(self, item: OutboxItem) -> float:
+        return self.world.rng.choice((0.0, 0.01)) + item.size_bytes / 5e7
+
+    def _offer_candidates(self, action: NeedCandidates) -> None:
+        if self.world.io_fails():
+            self._again(lambda: self._offer_candidates(action))
+            return
+        items = self.world.store.candidates(
+            action.destination, action.count, action.skip_item_ids, action.least_tried_first
+        )
+        self._soon(CandidatesOffered(action.destination, items))
+
+    def _offer_sent(self, action: NeedSent) -> None:
+        if self.world.io_fails():
+            self._again(lambda: self._offer_sent(action))
+            return
+        self._soon(
+            SentOffered(
+                action.destination, self.world.store.sent_items(action.destination, action.count, action.after_item_id)
+            )
+        )
+
+    def _soon(self, event: Event) -> None:
+        """Deliver it after other things may have come in between."""
+        self.world.later(self.world.rng.choice((0.0, 0.0, 0.02)), lambda: self.feed(event))
+
+    def _prepare(self, item: OutboxItem) -> None:
+        uid = item.sop_instance_uid
+        if uid in self.world.unreadable:
+            self.feed(PrepareFailed(item.item_id, transient("read-error")))
+        elif not bytes_are_good(self.world.blobs.get(uid, ""), item.sha256):
+            self.feed(PrepareFailed(item.item_id, permanent("digest-mismatch")))
+        else:
+            self.feed(Prepared(item.item_id))
+
+    def _probe(self, destination: str) -> None:
+        path, centre = self.world.paths[destination], self.world.centres[destination]
+
+        def answer() -> None:
+            if not path.up or centre.feels("portal"):
+                self.feed(LinkChanged(destination, False, link_failure("unreachable")))
+            else:
+                self.feed(LinkChanged(destination, True))
+
+        self.world.later(path.rtt_s, answer)
+
+    def _verify(self, action: StartVerification) -> None:
+        path, centre = self.world.paths[action.destination], self.world.centres[action.destination]
+        break_count = path.break_count
+
+        def answer() -> None:
+            failure: Failure | None = None
+            for item in action.items:
+                if not path.up or path.clogged or path.break_count != break_count:
+                    failure = link_failure("verify-broken")
+                    break
+                self._show(item, centre)
+            self.feed(VerificationEnded(action.verification_id, failure))
+
+        self.world.later(path.rtt_s + 0.02 * len(action.items), answer)
+
+    def _show(self, item: OutboxItem, centre: object) -> None:
+        look = self.world.centres[item.destination].prove(item, self.world.now)
+        if look.evidence is not None:
+            receipt = Receipt(look.destination, look.sop_instance_uid, look.evidence.sha256, look.evidence)
+            self.feed(ItemVerified(item.item_id, receipt))
+        elif look.failure is not None:
+            self.feed(ItemUnverified(item.item_id, look.failure, look.absent))
+
+
+def bytes_are_good(found_sha256: str, wanted_sha256: str) -> bool:
+    """The check before every transfer; a planted bug turns it off."""
+    return found_sha256 == wanted_sha256
+
+
+@dataclass(slots=True)
+class Sending:
+    """One running transfer."""
+
+    runner: RunnerModel
+    action: StartTransfer
+    position: int = 0
+    bytes_sent: int = 0
+    accepted_count: int = 0
+
+    def next_item(self) -> None:
+        """Begin with the next item, unless told to stop."""
+        world, action = self.runner.world, self.action
+        if self.position == len(action.items) or action.transfer_id in self.runner.cancelled:
+            self._end(None)
+            return
+        path = world.paths[action.destination]
+        item = action.items[self.position]
+        world.check.item_is_sent(item, world.blobs.get(item.sop_instance_uid, ""))
+        break_count = path.break_count
+        if path.clogged:
+            world.later(STALL_S, lambda: self._end(link_failure("stalled")))
+            return
+        duration_s = path.rtt_s + item.size_bytes / path.rate_bytes_per_s
+        world.later(duration_s, lambda: self._arrived(item, break_count))
+
+    def _arrived(self, item: OutboxItem, break_count: int) -> None:
+        world = self.runner.world
+        path, centre = world.paths[self.action.destination], world.centres[self.action.destination]
+        broken = not path.up or path.break_count != break_count
+        if broken and world.rng.random() < 0.5:
+            self._end(link_failure())
+            return
+        answer = centre.receive(item, world.blobs.get(item.sop_instance_uid, ""), world.now)
+        world.sent_at[item.item_id] = world.now
+        if broken:
+            self._end(link_failure())  # the centre has it, its reply is lost
+        elif answer.silent:
+            world.later(STALL_S, lambda: self._timed_out(item))
+        else:
+            self._answered(item, answer)
+
+    def _timed_out(self, item: OutboxItem) -> None:
+        transfer_id, world = self.action.transfer_id, self.runner.world
+        self.runner.feed(ItemFailed(transfer_id, item.item_id, transient("timeout")))
+        if world.rng.random() < 0.5:  # the answer comes after we gave up
+            world.later(world.rng.uniform(0.0, 20.0), lambda: self.runner.feed(ItemAccepted(transfer_id, item.item_id)))
+        self._go_on()
+
+    def _answered(self, item: OutboxItem, answer: Answer) -> None:
+        transfer_id = self.action.transfer_id
+        if answer.ends_attempt is not None:
+            self._end(answer.ends_attempt)
+            return
+        if answer.failure is not None:
+            self.runner.feed(ItemFailed(transfer_id, item.item_id, answer.failure))
+        else:
+            self.accepted_count += 1
+            self.bytes_sent += item.size_bytes
+            self.runner.feed(ItemAccepted(transfer_id, item.item_id))
+            if answer.twice:
+                self.runner.feed(ItemAccepted(transfer_id, item.item_id))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        self.position += 1
+        if self.runner.world.runner is self.runner:  # else the power went while we reported
+            self.next_item()
+
+    def _end(self, failure: Failure | None) -> None:
+        action, world = self.action, self.runner.world
+        if not self.accepted_count and action.transfer_id not in self.runner.cancelled:
+            world.check.transfer_was_fruitless(action.destination)
+        self.runner.feed(TransferEnded(action.transfer_id, self.bytes_sent, failure))
