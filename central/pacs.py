@@ -5,12 +5,11 @@ Pure but for reading the password and writing the file. Options mean the same on
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from appliance.config import ConfigError
+from appliance.orthanc.base_settings import DICOM_FROM_LISTED_PEERS, KEEPS_EVERYTHING, REST_DOES_NO_MORE, write_private
 from central.config import CentralConfig, PeerTable
 
 
@@ -37,21 +36,17 @@ def render(config: CentralConfig, login: tuple[str, str] | None) -> dict[str, An
     pacs = config.pacs
     storage = str(config.data_dir / "orthanc")
     return {
+        **KEEPS_EVERYTHING,
+        **REST_DOES_NO_MORE,
+        **DICOM_FROM_LISTED_PEERS,
         "Name": config.centre.name,
         "StorageDirectory": storage,
         "IndexDirectory": storage,
         "Plugins": [pacs.dicomweb_plugin],
-        # HTTP: DICOMweb only, nothing that runs code or writes elsewhere
-        "HttpServerEnabled": True,
         "HttpPort": pacs.http_port,
         "RemoteAccessAllowed": pacs.remote_access,
         "AuthenticationEnabled": login is not None,
         "RegisteredUsers": dict([login]) if login else {},
-        "OrthancExplorerEnabled": False,
-        "WebDavEnabled": False,
-        "LuaScripts": [],
-        "ExecuteLuaEnabled": False,
-        "RestApiWriteToFileSystemEnabled": False,
         "DicomWeb": {
             "Enable": True,
             "Root": "/dicom-web/",
@@ -60,24 +55,9 @@ def render(config: CentralConfig, login: tuple[str, str] | None) -> dict[str, An
             "StudiesMetadata": "Full",
             "SeriesMetadata": "Full",
         },
-        # DICOM: listed peers, every storage class, every transfer syntax, stored as received
-        "DicomServerEnabled": True,
         "DicomAet": pacs.ae_title,
         "DicomPort": pacs.dicom_port,
-        "DicomCheckCalledAet": True,
-        "DicomAlwaysAllowEcho": True,
-        "DicomAlwaysAllowStore": False,
         "DicomModalities": {peer.ae_title: _modality(peer) for peer in config.peer},
-        "DicomModalitiesInDatabase": False,
-        "DicomCheckModalityHost": False,
-        "UnknownSopClassAccepted": True,
-        "AcceptedTransferSyntaxes": ["1.2.840.10008.1.*"],
-        # Storage: no overwriting, no recycling, no other coding
-        "OverwriteInstances": False,
-        "MaximumStorageSize": 0,
-        "MaximumPatientCount": 0,
-        "StorageCompression": False,
-        "StoreMD5ForAttachments": True,
     }
 
 
@@ -97,9 +77,5 @@ def _modality(peer: PeerTable) -> dict[str, Any]:
 def write(config: CentralConfig, login: tuple[str, str] | None) -> Path:
     """Write Orthanc's configuration, readable by us alone (it holds the password), and return its path."""
     path = config.data_dir / "orthanc.json"
-    partial = path.with_suffix(".json.new")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(render(config, login), file, indent=2)
-    partial.replace(path)
+    write_private(path, render(config, login))
     return path

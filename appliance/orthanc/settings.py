@@ -1,14 +1,11 @@
 """Orthanc's configuration, rendered from ours at every start; nobody edits it by hand.
 
-Every trap of the fault list is switched off here: no overwriting, no recycling, no transcoding, no compression, no
-Lua, no writing through REST, no explorer, no WebDAV, nobody unknown. One dictionary serves 1.10.1 and 1.12.7; Orthanc
-ignores the options it does not know.
+Every trap of the fault list is switched off, here or in ``base_settings`` (what both sides share).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.config import UnitConfig
+from appliance.orthanc.base_settings import DICOM_FROM_LISTED_PEERS, KEEPS_EVERYTHING, REST_DOES_NO_MORE, write_private
 
 ACCESS_FILE = "orthanc.json"
 """In ``run_dir``: how our own processes reach Orthanc's REST API."""
@@ -57,71 +55,34 @@ def render(config: UnitConfig, access: OrthancAccess) -> dict[str, Any]:
 
 
 def _storage(config: UnitConfig) -> dict[str, Any]:
-    """Nothing is overwritten, recycled, compressed or recoded; only our purge deletes."""
+    """Only our purge deletes."""
     return {
+        **KEEPS_EVERYTHING,
         "StorageDirectory": str(config.orthanc_dir),
         "IndexDirectory": str(config.orthanc_dir),
-        "OverwriteInstances": False,
-        "MaximumStorageSize": 0,
-        "MaximumPatientCount": 0,
-        "MaximumStorageMode": "Reject",
-        "StorageCompression": False,
-        "StoreDicom": True,
-        "StoreMD5ForAttachments": True,
-        "IngestTranscodingOfUncompressed": False,
-        "IngestTranscodingOfCompressed": False,
-        "TranscodeDicomProtocol": False,
-        "UserMetadata": {},
-        "UserContentType": {},
     }
 
 
 def _rest(config: UnitConfig, access: OrthancAccess) -> dict[str, Any]:
     """REST for our own processes on this machine only."""
     return {
-        "HttpServerEnabled": True,
+        **REST_DOES_NO_MORE,
         "HttpPort": config.orthanc.http_port,
         "HttpThreadsCount": 16,
-        "HttpDescribeErrors": False,
         "HttpCompressionEnabled": False,
-        "HttpVerbose": False,
-        "KeepAlive": True,
-        "TcpNoDelay": True,
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": True,
         "RegisteredUsers": {access.username: access.password},
-        "RestApiWriteToFileSystemEnabled": False,
-        "ExecuteLuaEnabled": False,
-        "LuaScripts": [],
-        "OrthancExplorerEnabled": False,
-        "WebDavEnabled": False,
-        "WebDavDeleteAllowed": False,
-        "WebDavUploadAllowed": False,
-        "OrthancPeers": {},
-        "OrthancPeersInDatabase": False,
     }
 
 
 def _dicom(config: UnitConfig) -> dict[str, Any]:
-    """C-STORE from listed devices, any object class, every transfer syntax this Orthanc knows, kept as received."""
+    """C-STORE from listed devices."""
     return {
-        "DicomServerEnabled": True,
+        **DICOM_FROM_LISTED_PEERS,
         "DicomAet": config.dicom.ae_title,
         "DicomPort": config.orthanc.dicom_port,
-        "DicomCheckCalledAet": True,
-        "StrictAetComparison": True,
-        "DicomCheckModalityHost": False,
-        "DicomAlwaysAllowEcho": False,
-        "DicomAlwaysAllowStore": False,
-        "DicomAlwaysAllowFind": False,
-        "DicomAlwaysAllowFindWorklist": False,
-        "DicomAlwaysAllowGet": False,
-        "DicomAlwaysAllowMove": False,
-        "DicomModalitiesInDatabase": False,
         "DicomModalities": _modalities(config),
-        "UnknownSopClassAccepted": True,
-        "AcceptedTransferSyntaxes": ["*"],
-        "DefaultEncoding": "Latin1",
         "DicomScpTimeout": round(config.limits.idle_s_max),
         "DicomThreadsCount": max(_DICOM_THREAD_COUNT_MIN, config.limits.connection_count_max),
         "MaximumPduLength": config.limits.pdu_bytes_max,
@@ -180,8 +141,8 @@ def write(config: UnitConfig) -> Path:
     for folder in (config.orthanc_dir, config.run_dir):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = config.orthanc_dir / "orthanc.json"
-    _write_private(path, render(config, access))
-    _write_private(
+    write_private(path, render(config, access))
+    write_private(
         config.run_dir / ACCESS_FILE,
         {"url": access.url, "username": access.username, "password": access.password},
     )
@@ -196,13 +157,3 @@ def read_access(run_dir: Path) -> OrthancAccess:
     """
     facts = json.loads((run_dir / ACCESS_FILE).read_text(encoding="utf-8"))
     return OrthancAccess(str(facts["url"]), str(facts["username"]), str(facts["password"]))
-
-
-def _write_private(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file whole; without a flush, for every start writes it anew."""
-    partial = path.with_name(path.name + ".part")
-    partial.unlink(missing_ok=True)
-    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-    partial.replace(path)
