@@ -1,6 +1,7 @@
 """The demo's own look at the centre, beside the product's: each file is fetched again and compared with what was sent.
 
-It asks the centre's Orthanc directly, not over the demo's link, and compares with the file given, not with the stored one.
+It asks the centre's Orthanc directly, not over the demo's link, and compares with the file that was given, not with the
+one that the unit stored.
 """
 
 from __future__ import annotations
