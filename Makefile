@@ -11,8 +11,9 @@ CRASH_SEEDS ?= 5000
 JOBS ?= 2
 CUTS ?= 200
 KILLS ?= 100
+SIZES ?= 20
 
-.PHONY: help setup setup-run demo test lint sim bench power-cuts kills \
+.PHONY: help setup setup-run demo test lint sim bench power-cuts kills full-disks \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
 help: ## List these commands
@@ -44,10 +45,13 @@ bench: setup ## Measure; results go to docs/performance.md by hand
 	@$(PYTHON) -m bench
 
 power-cuts: setup ## CUTS=200 simulated power cuts on each Orthanc (root, loop devices)
-	@QAFILA_CUTS=$(CUTS) $(PYTHON) -m pytest -q --timeout 0 tests/integration/test_power_cut.py
+	@$(PYTHON) -m tests.power_cuts --cuts $(CUTS)
 
 kills: setup ## KILLS=100 kill -9 at random moments of each process
-	@QAFILA_KILLS=$(KILLS) $(PYTHON) -m pytest -q --timeout 0 tests/integration/test_kill.py
+	@$(PYTHON) -m tests.kills --count $(KILLS)
+
+full-disks: setup ## SIZES=20 small disks filled under the unit, on each Orthanc (root, loop devices)
+	@$(PYTHON) -m tests.full_disks --sizes $(SIZES)
 
 debian13-root: setup ## Build .cache/debian13, so that tests also run Debian 13's Orthanc (root)
 	@sh image/host/debian13.sh
