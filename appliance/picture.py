@@ -24,7 +24,7 @@ from appliance.store.intake import get_cursor
 from appliance.store.snapshot import LiveFacts, read_snapshot
 from appliance.store.stamp import stamp_of
 
-DOOR_FEED = "door"
+LEDGER_FEED = "kept"
 """The cursor of intake over the door's ledger."""
 
 _UNKNOWN_POWER = PowerState(safe=False, receiving_count=0, unindexed_count=0, known=False)
@@ -136,7 +136,7 @@ class UnitReader:
         intake = read_live(self._config.run_dir, "intake", self._clock)
         if gatekeeper is None or intake is None or "receiving_count" not in gatekeeper:
             return _UNKNOWN_POWER
-        filed_kept_id = get_cursor(self.unit_db, DOOR_FEED).seq
+        filed_kept_id = get_cursor(self.unit_db, LEDGER_FEED).seq
         try:
             waiting = unindexed_count(self.door_db, filed_kept_id)
         except StoreError:

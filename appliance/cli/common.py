@@ -7,7 +7,7 @@ import json
 import os
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -22,7 +22,8 @@ from appliance.store.study_uids import study_uids_like
 DEFAULT_CONFIG = "/etc/qafila/unit.toml"
 MATCH_COUNT_MAX = 10
 
-Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What ``add`` is given; argparse has no public name for it, and the class has type parameters only for checkers."""
 CLOCK = SystemClock()
 
 

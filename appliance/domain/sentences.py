@@ -270,7 +270,7 @@ def link_line(link: LinkRow, stored_study_count: int, now_s: float, zone: tzinfo
 def power_line(power: PowerState) -> str:
     """The one power line (``ux.md`` 7)."""
     if not power.known:
-        return "✖ Do not power off - this unit cannot tell yet what is being written"
+        return "✖ Do not power off - the unit's programs do not answer"
     if power.safe:
         return "✓ Safe to power off"
     doing: list[str] = []

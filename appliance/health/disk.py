@@ -1,0 +1,56 @@
+"""Free space and free inodes against the floors at which the door warns, takes only STAT, and refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from appliance.domain.limits import LimitSet
+from appliance.domain.sentences import size
+from appliance.health.check import Level, Result, Subject
+
+_ROOM_HINT = "Make room: 'qafila evict --dry-run' explains what may go; or bring the unit to a good link."
+
+
+def check(subject: Subject) -> Iterable[Result]:
+    """One answer for space, one for inodes where the file system counts them."""
+    folder = subject.config.data_dir
+    try:
+        medium = os.statvfs(folder)
+    except OSError as error:
+        hint = "Check unit.data_dir and that its disk is mounted; start the unit to make the folder."
+        return [Result("disk", Level.ALARM, f"The data folder {folder} cannot be used: {error.strerror}.", hint)]
+    limits = subject.config.limits
+    results = [_space(medium.f_bavail * medium.f_frsize, medium.f_blocks * medium.f_frsize, limits)]
+    if medium.f_files:
+        results.append(_inodes(medium.f_favail, medium.f_files, limits))
+    if medium.f_flag & os.ST_RDONLY:
+        hint = "The disk may have failed; nothing new can be kept. Call the service, do not repair it yourself."
+        results.append(Result("disk", Level.ALARM, "The disk is mounted read-only.", hint))
+    return results
+
+
+def _space(free_bytes: int, total_bytes: int, limits: LimitSet) -> Result:
+    facts: dict[str, int | float | str] = {
+        "free_bytes": free_bytes,
+        "total_bytes": total_bytes,
+        "free_bytes_floor": limits.free_bytes_floor,
+    }
+    said = f"{size(free_bytes)} of {size(total_bytes)} free"
+    if free_bytes < limits.free_bytes_floor:
+        return Result("disk", Level.ALARM, f"{said}: the door refuses new images.", _ROOM_HINT, facts)
+    if free_bytes < limits.free_bytes_stat_only:
+        return Result("disk", Level.ALARM, f"{said}: only urgent studies should be taken now.", _ROOM_HINT, facts)
+    if free_bytes < limits.free_bytes_warn:
+        return Result("disk", Level.WARNING, f"{said}: it is getting full.", _ROOM_HINT, facts)
+    return Result("disk", Level.FINE, f"{said}.", "", facts)
+
+
+def _inodes(free_count: int, total_count: int, limits: LimitSet) -> Result:
+    facts: dict[str, int | float | str] = {"free_inode_count": free_count, "free_inode_floor": limits.free_inode_floor}
+    said = f"{free_count} of {total_count} files can still be made"
+    if free_count < limits.free_inode_floor:
+        return Result("inodes", Level.ALARM, f"{said}: the door refuses new images.", _ROOM_HINT, facts)
+    if free_count < 2 * limits.free_inode_floor:
+        return Result("inodes", Level.WARNING, f"{said}: few are left.", _ROOM_HINT, facts)
+    return Result("inodes", Level.FINE, f"{said}.", "", facts)
