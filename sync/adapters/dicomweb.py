@@ -94,7 +94,7 @@ class Dicomweb:
     def _send_group(
         self, web: WebSession, group: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Sent], None]
     ) -> None:
-        """One request; what was refused together goes again alone, so that one bad instance does not hold up the rest."""
+        """One request; what was refused together goes again alone: one bad instance must not hold up the rest."""
         try:
             outcomes = self._store(web, group, attempt)
         except Failed as failed:

@@ -13,6 +13,7 @@ import fcntl
 import socket
 import termios
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
 from appliance.clock import Clock
@@ -24,7 +25,8 @@ TICK_S = 0.25
 class Guard:
     """Watches one socket at a time; use it as a context manager around the conversation."""
 
-    def __init__(self, clock: Clock, limits: LimitSet, name: str) -> None:
+    def __init__(self, clock: Clock, limits: LimitSet, name: str, on_cut: Callable[[], None] = lambda: None) -> None:
+        self._on_cut = on_cut
         self._clock = clock
         self._limits = limits
         self._lock = threading.Lock()
@@ -76,14 +78,17 @@ class Guard:
         """Shut the connection down at once; whoever is blocked on it wakes."""
         with self._lock:
             self._shut_down()
+        self._on_cut()
 
     def _run(self) -> None:
         while not self._done.wait(TICK_S):
             with self._lock:
-                if not self._idle and self._stands_still():
-                    self.expired = True
-                    self._idle = True
-                    self._shut_down()
+                if self._idle or not self._stands_still():
+                    continue
+                self.expired = True
+                self._idle = True
+                self._shut_down()
+            self._on_cut()
 
     def _stands_still(self) -> bool:
         now = self._clock.mono_s()

@@ -1,8 +1,4 @@
-"""Proof by re-reading: QIDO-RS says whether the instances are there, WADO-RS gives each back, the bytes are compared.
-
-Different bytes are judged only after a second reading gave the same ones: a link without TLS may corrupt one reading,
-and a person must not be called for that.
-"""
+"""Proof over DICOMweb: QIDO-RS says whether instances are there, WADO-RS gives each back, the bytes are compared."""
 
 from __future__ import annotations
 
@@ -16,12 +12,12 @@ from urllib.parse import quote
 
 import httpx
 
-from appliance.domain.failure import Failure
-from appliance.domain.values import Evidence
+from appliance.domain.failure import FailureKind
 from sync.adapters.base import Attempt, Checked, SendItem
-from sync.adapters.compare import Comparison, Verdict, compare
+from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure
 from sync.adapters.multipart import MultipartError, OnePart, Sink, boundary_of
+from sync.adapters.proof import Reading, prove
 from sync.adapters.stow import first_value
 from sync.adapters.web import WebSession, media_type
 
@@ -98,51 +94,22 @@ def _present(web: WebSession, study: str, uids: Sequence[str]) -> set[str]:
 
 
 def _checked(web: WebSession, item: SendItem, work_dir: Path, attempt: Attempt, *, is_present: bool) -> Checked:
-    if not is_present:
-        return Checked(item.item_id, failure=failure("absent"), absent=True)
     try:
-        first = _read(web, item, work_dir, attempt)
-        if first is None:
-            return Checked(item.item_id, failure=failure("absent"), absent=True)
-        if first[0].equal:
-            return Checked(item.item_id, evidence=_evidence(item, *first))
-        second = _read(web, item, work_dir, attempt)
-    except OSError:
-        return Checked(item.item_id, failure=failure("work-dir"))
+        return prove(item, "wado", lambda: _read(web, item, work_dir, attempt) if is_present else None)
     except Failed as failed:
-        if failed.failure.code in ("answer-unusable", "answer-too-large", "http-500", "http-4xx"):
-            return Checked(item.item_id, failure=failed.failure)
-        raise
-    if second is not None and second[0].equal:
-        return Checked(item.item_id, evidence=_evidence(item, *second))
-    if second is None or second[1] != first[1]:
-        return Checked(item.item_id, failure=failure("reread-unstable"))
-    return Checked(item.item_id, failure=mismatch(first[0]))
+        if failed.failure.kind is FailureKind.LINK:
+            raise
+        return Checked(item.item_id, failure=failed.failure)
 
 
-def mismatch(comparison: Comparison) -> Failure:
-    """The failure for bytes that are not ours."""
-    return failure("not-comparable" if comparison.verdict is Verdict.UNREADABLE else "digest-mismatch")
-
-
-def _evidence(item: SendItem, comparison: Comparison, read_sha256: str, read_bytes: int) -> Evidence:
-    detail = (
-        ("compared", comparison.verdict.value),
-        ("read_sha256", read_sha256),
-        ("read_bytes", str(read_bytes)),
-        ("transfer_syntax_uid", comparison.transfer_syntax_uid),
-    )
-    return Evidence("wado", item.sha256, comparison.dataset_sha256, comparison.pixel_sha256, detail)
-
-
-def _read(web: WebSession, item: SendItem, work_dir: Path, attempt: Attempt) -> tuple[Comparison, str, int] | None:
+def _read(web: WebSession, item: SendItem, work_dir: Path, attempt: Attempt) -> Reading | None:
     """Retrieve one instance and compare it; ``None`` when it is not there."""
     with tempfile.NamedTemporaryFile(dir=work_dir, prefix="readback-", suffix=".dcm") as file:
         read_sha256 = _retrieve(web, item, file, attempt)
         if read_sha256 is None:
             return None
         file.flush()
-        return compare(item.path, Path(file.name)), read_sha256, file.tell()
+        return Reading(compare(item.path, Path(file.name)), read_sha256, file.tell())
 
 
 def _retrieve(web: WebSession, item: SendItem, sink: Sink, attempt: Attempt) -> str | None:

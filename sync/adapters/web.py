@@ -23,6 +23,7 @@ from appliance.domain.failure import Failure
 from appliance.domain.limits import LimitSet
 from sync.adapters.failures import Failed, failure
 from sync.adapters.guard import Guard
+from sync.adapters.tls import connect_failure, tls_context
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 """A STOW or QIDO answer about at most ``transfer_item_count_max`` instances; real ones have some kilobytes."""
@@ -151,34 +152,6 @@ class WebSession:
         return connect_failure(error) or failure(
             "unreachable" if isinstance(error, httpx.ConnectError) else "connection-lost"
         )
-
-
-def connect_failure(error: BaseException) -> Failure | None:
-    """What name resolution or TLS said, if one of them is the cause of ``error``."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, socket.gaierror):
-            return failure("name-unknown")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            # 9 and 10 of OpenSSL's verify codes: not yet valid, expired.
-            return failure("tls-expired" if cause.verify_code in (9, 10) else "tls-untrusted")
-        if isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return failure("connection-lost")
-        if isinstance(cause, ssl.SSLError):
-            return failure("tls-failed")
-        cause = cause.__cause__ or cause.__context__
-    return None
-
-
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """TLS 1.2 or newer; only ``ca_file`` is trusted when given, otherwise the system's authorities.
-
-    Raises:
-        OSError: If the file cannot be read or holds no certificate (``ssl.SSLError`` is an ``OSError``).
-    """
-    context = ssl.create_default_context(cafile=ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def media_type(response: httpx.Response) -> str:

@@ -1,0 +1,69 @@
+"""From a re-read instance to evidence or a failure; the same rule for every way of reading back.
+
+Different bytes are judged only after a second reading gave the same ones: a link without TLS may corrupt one reading,
+and a person must not be called for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.domain.failure import Failure
+from appliance.domain.values import Evidence
+from sync.adapters.base import Checked, SendItem
+from sync.adapters.compare import Comparison, Verdict
+from sync.adapters.failures import failure
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One instance as the destination gave it back."""
+
+    comparison: Comparison
+    sha256: str
+    size_bytes: int
+
+
+def prove(item: SendItem, method: str, read: Callable[[], Reading | None]) -> Checked:
+    """Read, compare, and read again before calling it different.
+
+    Args:
+        item: The instance to prove.
+        method: Name of the way of reading, kept in the evidence.
+        read: Retrieves the instance; ``None`` when the destination does not hold it.
+
+    Raises:
+        Failed: Whatever ``read`` raises.
+    """
+    try:
+        first = read()
+        if first is None:
+            return Checked(item.item_id, failure=failure("absent"), absent=True)
+        if first.comparison.equal:
+            return Checked(item.item_id, evidence=_evidence(item, method, first))
+        second = read()
+    except FileNotFoundError:
+        return Checked(item.item_id, failure=failure("file-unreadable"))
+    except OSError:
+        return Checked(item.item_id, failure=failure("work-dir"))
+    if second is not None and second.comparison.equal:
+        return Checked(item.item_id, evidence=_evidence(item, method, second))
+    if second is None or second.sha256 != first.sha256:
+        return Checked(item.item_id, failure=failure("reread-unstable"))
+    return Checked(item.item_id, failure=_difference(first.comparison))
+
+
+def _difference(comparison: Comparison) -> Failure:
+    return failure("not-comparable" if comparison.verdict is Verdict.UNREADABLE else "digest-mismatch")
+
+
+def _evidence(item: SendItem, method: str, reading: Reading) -> Evidence:
+    comparison = reading.comparison
+    detail = (
+        ("compared", comparison.verdict.value),
+        ("read_sha256", reading.sha256),
+        ("read_bytes", str(reading.size_bytes)),
+        ("transfer_syntax_uid", comparison.transfer_syntax_uid),
+    )
+    return Evidence(method, item.sha256, comparison.dataset_sha256, comparison.pixel_sha256, detail)
