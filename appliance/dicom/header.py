@@ -22,7 +22,8 @@ from appliance.domain.values import StudyHeader
 ANSWER_S_MAX = 20.0
 CHECK_S_MAX = 600.0
 """A structural check reads a whole file, at most ``object_bytes_max`` from a slow card."""
-IDLE_S_MAX = 30.0
+IDLE_S_MAX = 300.0
+"""Long enough that one examination after another finds it started; starting takes 0.5 s on a mini-PC."""
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
 ANSWER_BYTES_MAX = 64 * 1024
 

@@ -27,6 +27,7 @@ from appliance.dicom.structure import (
     check_complete,
     seek_data_set,
 )
+from appliance.lean import leave_out
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -158,8 +159,7 @@ def _bound_memory(memory_bytes_max: int) -> None:
 
 def main(memory_bytes_max: int, idle_s_max: float) -> None:
     """Answer until standard input closes or nothing is asked for ``idle_s_max`` seconds."""
-    # pydicom takes numpy when it is there; this process never looks at pixels, and numpy doubles its size.
-    sys.modules["numpy"] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    leave_out("numpy")
     _bound_memory(memory_bytes_max)
     warnings.simplefilter("ignore")
     from pydicom import config

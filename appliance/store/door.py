@@ -109,3 +109,52 @@ def permit_purge(door_db: Store, stamp: Stamp, blob_uuids: Sequence[str]) -> Non
                 ON CONFLICT (blob_uuid) DO NOTHING""",
             (stamp.at, json.dumps(list(blob_uuids))),
         )
+
+
+def note_quarantined(
+    door_db: Store,
+    stamp: Stamp,
+    *,
+    reason: str,
+    sop_instance_uid: str,
+    sha256: str,
+    size_bytes: int,
+    file_name: str,
+    calling_ae_title: str = "",
+) -> None:
+    """Record a file that recovery or the scrub set aside, under its name in the quarantine folder."""
+    with write(door_db):
+        door_db.change(
+            """INSERT INTO quarantined (reason, sop_instance_uid, sha256, size_bytes, file_name, calling_ae_title,
+                found_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+                WHERE NOT EXISTS (SELECT 1 FROM quarantined WHERE file_name = ?5)""",
+            (reason, sop_instance_uid, sha256, size_bytes, file_name, calling_ae_title, stamp.at),
+        )
+
+
+def restore_kept(door_db: Store, row: KeptRow) -> None:
+    """Write a line again that the ledger lost; its number is new. Recovery alone calls it, and only with proof."""
+    with write(door_db):
+        door_db.change(
+            """INSERT INTO kept (blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes, calling_ae_title,
+                received_at, boot_id, mono_s, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (blob_uuid) DO NOTHING""",
+            (
+                row.blob_uuid,
+                row.sop_instance_uid,
+                row.sha256,
+                row.dataset_sha256,
+                row.size_bytes,
+                row.calling_ae_title,
+                row.received_at,
+                row.boot_id,
+                row.mono_s,
+                row.removed_at,
+            ),
+        )
+
+
+def mark_removed(door_db: Store, stamp: Stamp, blob_uuid: str) -> None:
+    """Record that a blob is about to be unlinked because another one holds the same data set."""
+    with write(door_db):
+        door_db.change("UPDATE kept SET removed_at = ? WHERE blob_uuid = ? AND removed_at = ''", (stamp.at, blob_uuid))

@@ -67,3 +67,9 @@ def clear_finding(db: Store, stamp: Stamp | None = None, *, kind: str, subject_i
                 db, stamp, subject="finding", subject_id=subject_id, event=kind, to_state="cleared", actor=actor
             )
     return bool(cleared)
+
+
+def open_subjects(db: Store, kind: str) -> tuple[str, ...]:
+    """What the open findings of one kind are about, the oldest first."""
+    rows = db.rows("SELECT subject_id FROM finding WHERE kind = ? AND cleared_at = '' ORDER BY finding_id", (kind,))
+    return tuple(row[0] for row in rows)

@@ -161,7 +161,7 @@ def test_uid_that_is_no_uid_is_refused(uid: str) -> None:
 def test_intake_side_carries_no_parser() -> None:
     code = (
         "import sys, appliance.dicom.header, appliance.orthanc.intake\n"
-        "print([m for m in ('pydicom', 'httpx', 'pynetdicom') if m in sys.modules])"
+        "print([m for m in ('pydicom', 'httpx', 'pynetdicom', 'numpy', 'sqlite_utils') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
