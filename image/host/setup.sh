@@ -66,6 +66,6 @@ rm -f "$venv/qafila-setup"
 pip="$venv/bin/python -m pip --disable-pip-version-check --quiet"
 $pip install --require-hashes -r "$requirements" ||
     fail 'Python packages could not be installed; is there a way to a package index? Run it again when there is.'
-$pip install --no-deps --no-build-isolation --editable "$top" || fail 'Qafila itself could not be installed into .venv.'
+PYTHONWARNINGS=ignore $pip install --no-deps --no-build-isolation --editable "$top" || fail 'Qafila itself could not be installed into .venv.'
 stamp_of "$1" "$requirements" >"$venv/qafila-setup"
 say 'ready'
