@@ -50,7 +50,9 @@ def strange_hosts(text: str) -> set[str]:
     hosts = {
         host
         for host in URL.findall(text)
-        if host not in HOSTS_NAMED and not re.search(r"(^|\.)(example|invalid|test)(\.(com|org|net))?$", host)
+        if "." in host
+        and host not in HOSTS_NAMED
+        and not re.search(r"(^|\.)(example|invalid|test)(\.(com|org|net))?$", host)
     }
     return hosts | set(REGISTRY.findall(text))
 
