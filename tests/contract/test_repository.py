@@ -25,6 +25,7 @@ HOSTS_NAMED = {
     "www.w3.org",
     "dicom.nema.org",
     "orthanc.uclouvain.be",
+    "sqlite.org",
     "www.sqlite.org",
 }
 """Hosts that text may name; besides those of reserved names (RFC 2606). No index or mirror is among them."""
