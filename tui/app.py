@@ -77,7 +77,7 @@ class QafilaApp(App[int]):
     def on_mount(self) -> None:
         """Start reading; the first frame does not wait for it."""
         self.run_worker(self._poller.run, thread=True, name="poller", exit_on_error=True)
-        self.set_interval(TICK_S, self._draw_frame)
+        self.set_interval(TICK_S, self._tick)
 
     def on_unmount(self) -> None:
         """Let the poller's thread end at once."""
@@ -97,7 +97,7 @@ class QafilaApp(App[int]):
         self.call_after_refresh(self._poller.drawn)
 
     def on_read_failed(self, message: ReadFailed) -> None:
-        """Say it, keep the last picture; the power line falls back to unknown by its age."""
+        """Say it, or take it back; the last picture stays, and its age decides what the power line may promise."""
         self._trouble = message.sentence
         self._draw_frame()
 
@@ -144,6 +144,7 @@ class QafilaApp(App[int]):
         wanted = action(action_id)
         if action_id != "leave" and not (isinstance(page, Page) and action_id in page.ACTION_IDS):
             return
+        self._end_old_offer()
         reason = wanted.blocked(self._situation())
         if reason:
             self._say(f"{wanted.label(self._situation().selected)} - not now: {reason}.")
@@ -230,12 +231,20 @@ class QafilaApp(App[int]):
         offered = self._undo is not None and self._clock.mono_s() < self._undo_until_mono_s
         return Situation(self.snapshot, page.selected if page.is_mounted else None, offered)
 
-    def _draw_frame(self) -> None:
-        """The always-visible lines of every open page; also once a second, because ages grow and offers end."""
-        fresh = self._clock.mono_s() - self._poller.read_mono_s <= FRESH_S
+    def _tick(self) -> None:
+        """Once a second: ages grow, offers end, a picture becomes too old to promise anything."""
+        self._end_old_offer()
+        self._draw_frame()
+
+    def _end_old_offer(self) -> None:
+        """The way back is open for ten seconds; its sentence goes with it."""
         if self._undo is not None and self._clock.mono_s() >= self._undo_until_mono_s:
             self._undo = None
             self._said = ""
+
+    def _draw_frame(self) -> None:
+        """The always-visible lines of every open page."""
+        fresh = self._clock.mono_s() - self._poller.read_mono_s <= FRESH_S
         situation = self._situation()
         for page in self._pages():
             page.frame.show(self.snapshot, fresh, self._clock.wall_s(), self._zone)

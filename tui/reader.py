@@ -75,7 +75,7 @@ class SnapshotRead(Message):
 
 
 class ReadFailed(Message):
-    """The state could not be read; what is on the screen is from before."""
+    """The state could not be read, so what is on the screen is from before; an empty sentence: it can be read again."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__()
@@ -151,7 +151,9 @@ class Poller:
                 self._post(ReadFailed(self._trouble))
             return
         self.read_mono_s = self._clock.mono_s()
-        if snapshot is not None:
+        if self._trouble:
             self._trouble = ""
+            self._post(ReadFailed(""))
+        if snapshot is not None:
             self._drawn.clear()
             self._post(SnapshotRead(snapshot))

@@ -11,13 +11,14 @@ from appliance.domain.snapshot import LinkRow, Snapshot, StudyRow, StudyState
 from appliance.domain.values import LinkState
 
 NARROW_CELLS = 64
+NAME_CELLS_MAX = 40
 SEPARATOR = " · "
 CURSOR = "›"
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Widths in cells, each with its trailing blank; 0 leaves a column out. Their sum is the width of the list."""
+    """Widths in cells, each with its trailing blank; 0 leaves a column out. Their sum is at most the width of the list."""
 
     stat: int
     time: int
@@ -34,7 +35,7 @@ class Columns:
 
 
 def columns(width: int) -> Columns:
-    """Fixed columns for a list of ``width`` cells; only the name's column takes what is left."""
+    """Fixed columns for a list of ``width`` cells; only the name's column takes what is left, up to a bound."""
     if width < NARROW_CELLS:
         fixed = Columns(stat=7, time=0, name=0, patient_id=0, modality=0, images=0, state=15)
     else:
@@ -43,7 +44,7 @@ def columns(width: int) -> Columns:
     return Columns(
         fixed.stat,
         fixed.time,
-        max(width - taken, 0),
+        max(min(width - taken, NAME_CELLS_MAX), 0),
         fixed.patient_id,
         fixed.modality,
         fixed.images,

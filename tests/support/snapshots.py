@@ -51,7 +51,7 @@ def study(
     """One invented study that arrived at 08:``minute``."""
     size_bytes = image_count * 15_000_000
     confirmed_bytes = size_bytes if state is StudyState.COMPLETE else 0
-    progress = ()
+    progress: tuple[DestinationProgress, ...] = ()
     if state in _ITEM_STATES:
         counts = ((_ITEM_STATES[state], image_count),)
         progress = (DestinationProgress("centre", counts, size_bytes, confirmed_bytes, 0, failure_sentence),)
@@ -103,6 +103,7 @@ LINK_DOWN = LinkRow(
     "2026-11-22T09:12:00.000Z",
     180_000.0,
 )
+SAFE = PowerState(safe=True, receiving_count=0, unindexed_count=0)
 REFUSED = FindingRow(
     1,
     "item-rejected",
@@ -118,7 +119,7 @@ def snapshot(
     *,
     links: tuple[LinkRow, ...] = (LINK_UP,),
     findings: tuple[FindingRow, ...] = (REFUSED,),
-    power: PowerState = PowerState(safe=True, receiving_count=0, unindexed_count=0),
+    power: PowerState = SAFE,
     only_here_study_count: int | None = None,
 ) -> Snapshot:
     """The unit with these studies at 09:20 UTC."""

@@ -22,7 +22,6 @@ from tui import text
 _STATE_CLASSES = {
     StudyState.COMPLETE: "study-list--complete",
     StudyState.SET_ASIDE: "study-list--attention",
-    StudyState.HELD: "study-list--attention",
 }
 
 
