@@ -165,7 +165,7 @@ def eviction_candidates(db: Store, *, after_instance_id: int = 0, limit: int = 1
             GROUP BY i.instance_id HAVING count(*) = i.owed_count ORDER BY i.instance_id LIMIT ?""",
         (after_instance_id, limit),
     )
-    return tuple(EvictionCandidate(tuple(json.loads(row[0])), *row[1:]) for row in rows)
+    return tuple(EvictionCandidate(tuple(sorted(json.loads(row[0]))), *row[1:]) for row in rows)
 
 
 def mark_rechecked(db: Store, stamp: Stamp, item_ids: Sequence[int]) -> int:

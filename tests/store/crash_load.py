@@ -44,28 +44,28 @@ class Load:
 
 def record_unit(scenario: int) -> Load:
     """Intake, moves with receipts, transfers, links, commands, findings and evictions, mixed by ``scenario``."""
-    with _recording() as statements, tempfile.TemporaryDirectory() as folder:
+    with recording() as statements, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "unit.db"
         migrate_one(path, UNIT)
-        migration_count = len(_transactions(statements))
+        migration_count = len(transactions_of(statements))
         with open_unit(path, clock=HandClock()) as db:
             _UnitDay(db, random.Random(scenario)).run()
-    return Load("unit", _transactions(statements), migration_count)
+    return Load("unit", transactions_of(statements), migration_count)
 
 
 def record_door(scenario: int) -> Load:
     """The plugin's ledger with the unit's purge permits."""
     chance = random.Random(scenario)
-    with _recording() as statements, tempfile.TemporaryDirectory() as folder:
+    with recording() as statements, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "door.db"
         migrate_one(path, DOOR)
-        migration_count = len(_transactions(statements))
+        migration_count = len(transactions_of(statements))
         ledger = Ledger(path, HandClock())
         with open_door(path, clock=HandClock()) as db:
             for number in range(1, 25):
                 _door_event(ledger, db, chance, number)
         ledger.close()
-    return Load("door", _transactions(statements), migration_count)
+    return Load("door", transactions_of(statements), migration_count)
 
 
 class _UnitDay:
@@ -172,7 +172,7 @@ def _door_event(ledger: Ledger, db: Store, chance: random.Random, number: int) -
 
 
 @contextmanager
-def _recording() -> Iterator[list[Statement]]:
+def recording() -> Iterator[list[Statement]]:
     """Every statement of every connection opened meanwhile, in order."""
     statements: list[Statement] = []
 
@@ -196,7 +196,7 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, str) else value
 
 
-def _transactions(statements: Sequence[Statement]) -> tuple[Transaction, ...]:
+def transactions_of(statements: Sequence[Statement]) -> tuple[Transaction, ...]:
     """Committed transactions that write, without their BEGIN and COMMIT and without questions."""
     found: list[Transaction] = []
     open_one: list[Statement] | None = None
