@@ -33,6 +33,8 @@ from tests.support.world import (
 
 SETTLE_S_MAX = 120.0
 CUT_AGAIN_SHARE = 0.25
+SMALL_DISK = "[limits]\nfree_bytes_floor = 16_777_216\nfree_bytes_stat_only = 0\nfree_bytes_warn = 0\n"
+"""The default floors are larger than the disk of the rig."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,9 @@ def _collect(
     pause = threading.Event()
     cuts: list[Cut] = []
     with new_disk(pool, "live.img", folder / "live") as disk:
-        unit = make_unit(folder / "unit", orthanc, dicomweb_destination(centre.dicomweb_url), disk.folder / "unit")
+        unit = make_unit(
+            folder / "unit", orthanc, dicomweb_destination(centre.dicomweb_url), disk.folder / "unit", SMALL_DISK
+        )
         unit.start()
         try:
             with Modality(
@@ -138,7 +142,7 @@ def _cut_again_while_starting(folder: Path, centre: Centre, orthanc: str, image:
 @contextlib.contextmanager
 def _unit_on(folder: Path, centre: Centre, orthanc: str, image: Path) -> Iterator[Unit]:
     with mounted_disk(image, folder / "disk") as disk:
-        unit = make_unit(folder, orthanc, dicomweb_destination(centre.dicomweb_url), disk.folder / "unit")
+        unit = make_unit(folder, orthanc, dicomweb_destination(centre.dicomweb_url), disk.folder / "unit", SMALL_DISK)
         try:
             yield unit
         finally:
