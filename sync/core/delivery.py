@@ -170,6 +170,9 @@ def accepted(turn: Turn, lane: Lane, batch: Batch, event: ItemAccepted) -> None:
 def failed(turn: Turn, lane: Lane, batch: Batch, event: ItemFailed) -> None:
     """The destination did not take this one; the rest of the batch goes on."""
     item, failure = batch.items.pop(event.item_id), event.failure
+    batch.failed_count += 1
+    if failure.retry_after_s is not None:
+        batch.asked_waits_s.append(failure.retry_after_s)
     if failure.kind is FailureKind.LINK:
         put_back(turn, lane, item, ItemEvent.INTERRUPTED, failure, Why.SUSPECT)
         turn.link_failed(lane, failure)
@@ -219,7 +222,8 @@ def _set_pace(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> 
     lane.fruitless_count += 1
     draw = turn.state.jitter.draw()
     delay_s = backoff_s(lane.fruitless_count, limits.backoff_s_first, limits.fruitless_rest_s_max, draw)
-    delay_s = at_least_asked(delay_s, failure.retry_after_s if failure else None, limits.backoff_s_max)
+    asked_s = failure.retry_after_s if failure else batch.asked_to_wait_s
+    delay_s = at_least_asked(delay_s, asked_s, limits.backoff_s_max)
     lane.rest_until_mono_s = turn.now + delay_s
 
 

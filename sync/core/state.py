@@ -30,6 +30,14 @@ class Batch:
     yielding: bool = False
     """It was asked to make way; what it still holds goes back to wait."""
     accepted: list[OutboxItem] = field(default_factory=list)
+    asked_waits_s: list[float] = field(default_factory=list)
+    """The times that the destination named when it did not take an item."""
+    failed_count: int = 0
+
+    @property
+    def asked_to_wait_s(self) -> float | None:
+        """What the destination wants when it said so for every item it did not take; then it means itself."""
+        return min(self.asked_waits_s) if 0 < len(self.asked_waits_s) == self.failed_count else None
 
     @property
     def stat(self) -> bool:

@@ -63,7 +63,8 @@ class Checkers:
     fruitless: dict[str, deque[float]] = field(default_factory=dict)
     probes: dict[str, deque[float]] = field(default_factory=dict)
     backed_off_at: dict[int, float] = field(default_factory=dict)
-    """When an item was last seen in back-off."""
+    """When an item was last in back-off."""
+    in_backoff: set[int] = field(default_factory=set)
     instant_s: float = -1.0
     instant_count: int = 0
 
@@ -91,8 +92,10 @@ class Checkers:
                 action_count += 1
         if action_count > 6 * len(world.script.destinations):
             raise Violation("unbounded", f"{action_count} actions for one event")
+        in_backoff = {item_id for lane in world.engine.state.lanes.values() for item_id in lane.backoff}
+        self.backed_off_at.update(dict.fromkeys(self.in_backoff - in_backoff, world.now))
+        self.in_backoff = in_backoff
         for lane in world.engine.state.lanes.values():
-            self.backed_off_at.update(dict.fromkeys(lane.backoff, world.now))
             if (
                 sum(len(batch.items) for batch in lane.batches) > limits.transfer_item_count_max
                 or len(lane.backoff) > limits.backoff_item_count_max
@@ -160,7 +163,7 @@ class Checkers:
         """Before the bytes of one item leave."""
         if sha256 != item.sha256:
             raise Violation("wrong-bytes", f"item {item.item_id} leaves with bytes that were not checked")
-        if item.priority is not Priority.STAT:
+        if self.world.store.rows[item.item_id].item.priority is not Priority.STAT:
             self._no_stat_waits(item.destination, STAT_WAITS_S_MAX)
 
     def _no_stat_waits(self, destination: str, for_s: float) -> None:

@@ -118,13 +118,7 @@ class ModelStore:
         if row.item.state is not record.from_state:
             return False
         if confirms and receipt is not None:
-            item = row.item
-            if (receipt.sha256, receipt.evidence.sha256, receipt.sop_instance_uid, receipt.destination) != (
-                item.sha256,
-                item.sha256,
-                item.sop_instance_uid,
-                item.destination,
-            ):
+            if not self._receipt_fits(row.item, receipt):
                 raise Refused(f"the receipt is not about item {record.item_id}")
             row.receipt, row.receipt_at_s, row.receipt_clock_trusted = receipt, wall_s, clock_trusted
             row.rechecked_at_s = None
@@ -137,6 +131,10 @@ class ModelStore:
             waiting.pop(record.item_id, None)
         self.journal.append(Line(record.item_id, record.event, record.from_state, record.to_state))
         return True
+
+    def _receipt_fits(self, item: OutboxItem, receipt: Receipt) -> bool:
+        said = (receipt.sha256, receipt.evidence.sha256, receipt.sop_instance_uid, receipt.destination)
+        return said == (item.sha256, item.sha256, item.sop_instance_uid, item.destination)
 
     def candidates(
         self, destination: str, count: int, skip: Collection[int], least_tried_first: bool

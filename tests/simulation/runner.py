@@ -257,7 +257,12 @@ class Sending:
             return
         path = world.paths[action.destination]
         item = action.items[self.position]
-        world.check.item_is_sent(item, world.blobs.get(item.sop_instance_uid, ""))
+        found_sha256 = world.blobs.get(item.sop_instance_uid, "")
+        if not bytes_are_good(found_sha256, item.sha256):  # they rotted after they were prepared
+            self.runner.feed(ItemFailed(action.transfer_id, item.item_id, transient("digest-mismatch")))
+            self._go_on()
+            return
+        world.check.item_is_sent(item, found_sha256)
         break_count = path.break_count
         if path.clogged:
             world.later(STALL_S, lambda: self._end(link_failure("stalled")))
@@ -272,7 +277,7 @@ class Sending:
         if broken and world.rng.random() < 0.5:
             self._end(link_failure())
             return
-        answer = centre.receive(item, world.blobs.get(item.sop_instance_uid, ""), world.now)
+        answer = centre.receive(item, item.sha256, world.now)
         world.sent_at[item.item_id] = world.now
         if broken:
             self._end(link_failure())  # the centre has it, its reply is lost

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 SCRIPT_S = 5400.0
 """Virtual seconds of trouble; then everything heals."""
 
+MEETINGS = (0.0, 300.0, 2000.0)
+
 DESTINATIONS = ("north", "south")
 
 MOODS = (
@@ -67,6 +69,9 @@ def draw(seed: int) -> Script:
 
 
 def _at(rng: random.Random) -> float:
+    """Any moment, but every other time one of a few at which things meet: trouble is rarely alone."""
+    if rng.random() < 0.5:
+        return round(rng.choice(MEETINGS) + rng.choice((0.0, rng.uniform(0.0, 0.5), rng.uniform(0.0, 30.0))), 3)
     return round(rng.uniform(0.0, SCRIPT_S), 3)
 
 
@@ -78,7 +83,7 @@ def _span(rng: random.Random, longest_s: float) -> tuple[float, float]:
 def _arrivals(rng: random.Random) -> list[Happening]:
     return [
         Happening(
-            at_s=round(rng.choice((0.0, rng.uniform(0, 60), _at(rng))), 3),
+            at_s=round(rng.choice((0.0, _at(rng), _at(rng))), 3),
             kind="arrive",
             name="stat" if rng.random() < 0.3 else "routine",
             number=rng.choice((1, 1, 2, 3, 5, 12, 20)),

@@ -28,7 +28,11 @@ LIMITS = LimitSet(
 )
 """Small, so that a run with a few dozen items meets every bound."""
 HEALING_S_MAX = 3 * 3600.0
+STEP_COUNT_MAX = 100_000
 RETENTION = RetentionPolicy(keep_s_min=600.0, backup_horizon_s=300.0, recheck_age_s_max=60.0)
+BACKUP_AGE_S_MAX = RETENTION.backup_horizon_s
+"""What the centre declared and keeps to."""
+RATES = (1e6, 1e6, 50e3)
 SIZES = (40 * KIB, 300 * KIB, MIB, 9 * MIB)
 
 
@@ -49,7 +53,7 @@ class World:
         self.sent_at: dict[int, float] = {}
         self.waiting_since: dict[int, float] = {}
         self.centres = {name: Centre(name, self.rng) for name in script.destinations}
-        self.paths = {name: Path() for name in script.destinations}
+        self.paths = {name: Path(rate_bytes_per_s=self.rng.choice(RATES)) for name in script.destinations}
         self.powered = False
         self.boot = 0
         self.cut_armed = ""
@@ -94,6 +98,8 @@ class World:
     def step(self) -> None:
         """Jump to whatever comes next."""
         self.step_count += 1
+        if self.step_count > STEP_COUNT_MAX:
+            raise Violation("hot-loop", f"{self.step_count} steps and still not done")
         alarm_s = self.engine.next_deadline() if self.runner.idle else None
         top_s = self._heap[0][0] if self._heap else float("inf")
         if alarm_s is not None and alarm_s < top_s:
@@ -234,7 +240,7 @@ class World:
         self.centres[happening.destination].crash()
 
     def _on_centre_restore(self, happening: Happening) -> None:
-        age_s = happening.number * RETENTION.backup_horizon_s
+        age_s = happening.number * BACKUP_AGE_S_MAX
         self.centres[happening.destination].restore(self.now, age_s)
 
     def _on_cut(self, happening: Happening) -> None:
@@ -301,14 +307,12 @@ class World:
         wanted: dict[str, list[OutboxItem]] = {}
         for uid in list(self.blobs):
             rows = [row for row in self.store.rows.values() if row.item.sop_instance_uid == uid]
-            if uid in self.evicted or any(row.item.state is not ItemState.CONFIRMED for row in rows):
-                continue
             if may_evict(self.eviction_facts(uid, rows), RETENTION).allowed:
                 self.check.evicted(uid)
                 self.evicted.add(uid)
                 del self.blobs[uid]
             else:
-                for row in rows:
+                for row in (row for row in rows if row.item.state is ItemState.CONFIRMED):
                     wanted.setdefault(row.item.destination, []).append(row.item)
         for destination, items in wanted.items():
             self.rng.shuffle(items)
