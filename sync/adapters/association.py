@@ -62,6 +62,7 @@ class Conversation:
         self._contexts = contexts
         self._handlers = handlers
         self._association: Association | None = None
+        self._connection: socket.socket | None = None
         self._message_id = 0
         self._on_bytes: Callable[[int], None] = lambda count: None
         self.guard = Guard(clock, limits, "dimse", self._wake)
@@ -170,7 +171,7 @@ class Conversation:
         return self._message_id
 
     def _open(self) -> None:
-        connection = _connect(self._table, self._limits, self.guard)
+        connection = self._connection = _connect(self._table, self._limits, self.guard)
         self.guard.watch(connection)
         self.guard.begin(COMMAND_BYTES)
         ae = _Ae(self._table.calling_ae_title, connection, self)
@@ -225,6 +226,8 @@ class Conversation:
         self.guard.cut()
         if association is not None and association.is_alive():
             association.abort()
+        if self._connection is not None:
+            self._connection.close()  # pynetdicom leaves it open when the peer was first to go
         self.guard.__exit__(None, None, None)
 
 

@@ -79,6 +79,8 @@ def _transcode(source: Path, target: Path, transfer_syntax_uid: str) -> None:
     stored_uid = dataset.file_meta.TransferSyntaxUID
     pixels = _pixel_element(source)
     dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax_uid)
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     frames: Iterator[bytes] = iter(())
     length_bytes = 0
     if pixels is not None and stored_uid.is_compressed:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_file_meta_info
+from pydicom.filewriter import write_file_meta_info
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.domain.failure import FailureKind
 from appliance.logging import log
@@ -17,6 +23,7 @@ from sync.adapters.codec import CodecError, transcode
 from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure, is_storage_warning, storage_failure
 from sync.adapters.services import VERIFICATION
+from sync.wire.digest import DigestError, read_meta
 
 FALLBACKS = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 BATCH_COUNT_MAX = 40
@@ -75,7 +82,8 @@ def _store(talk: Conversation, item: SendItem, path: Path, attempt: Attempt) -> 
 def _as_accepted(talk: Conversation, item: SendItem, work_dir: Path) -> Iterator[Path]:
     """The file in a transfer syntax that the peer accepted: the stored one, or a checked copy in another."""
     if (item.sop_class_uid, item.transfer_syntax_uid) in talk.accepted:
-        yield item.path
+        with _with_true_header(item, work_dir) as path:
+            yield path
         return
     syntax = next((s for s in FALLBACKS if (item.sop_class_uid, s) in talk.accepted), None)
     if syntax is None:
@@ -90,3 +98,39 @@ def _as_accepted(talk: Conversation, item: SendItem, work_dir: Path) -> Iterator
         except (CodecError, OSError) as error:
             raise Failed(failure("syntax-refused")) from error
         yield copy
+
+
+@contextmanager
+def _with_true_header(item: SendItem, work_dir: Path) -> Iterator[Path]:
+    """The file itself, or a copy whose group 0002 names the same UIDs as its data set.
+
+    pynetdicom takes the UIDs of the C-STORE command from group 0002; some files disagree there with themselves, and
+    then the peer must refuse (0xA900).
+    """
+    try:
+        with item.path.open("rb") as file:
+            offset_bytes = read_meta(file).dataset_offset_bytes
+            header = read_file_meta_info(item.path)
+            if _uids(header) == (item.sop_class_uid, item.sop_instance_uid, item.transfer_syntax_uid):
+                yield item.path
+                return
+            with NamedTemporaryFile(dir=work_dir, prefix="headed-", suffix=".dcm") as copy:
+                uids = (UID(item.sop_class_uid), UID(item.sop_instance_uid), UID(item.transfer_syntax_uid))
+                header.MediaStorageSOPClassUID, header.MediaStorageSOPInstanceUID, header.TransferSyntaxUID = uids
+                group_2 = DicomBytesIO()
+                write_file_meta_info(group_2, header, enforce_standard=True)
+                copy.write(bytes(128) + b"DICM" + group_2.getvalue())
+                file.seek(offset_bytes)
+                shutil.copyfileobj(file, copy, 1 << 20)
+                copy.flush()
+                yield Path(copy.name)
+    except (OSError, DigestError, InvalidDicomError) as error:
+        raise Failed(failure("file-unreadable")) from error
+
+
+def _uids(header: FileMetaDataset) -> tuple[str, str, str]:
+    return (
+        str(header.get("MediaStorageSOPClassUID", "")),
+        str(header.get("MediaStorageSOPInstanceUID", "")),
+        str(header.get("TransferSyntaxUID", "")),
+    )
