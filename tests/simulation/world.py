@@ -39,7 +39,7 @@ SIZES = (40 * KIB, 300 * KIB, MIB, 9 * MIB)
 class World:
     """One run; ``run()`` raises ``Violation`` when a promise breaks."""
 
-    def __init__(self, script: Script, limits: LimitSet = LIMITS) -> None:
+    def __init__(self, script: Script, limits: LimitSet = LIMITS, rate_bytes_per_s: float | None = None) -> None:
         self.script = script
         self.rng = random.Random(script.seed ^ 0x5EED)
         self.policy = Policy(limits=limits, jitter_seed=script.seed)
@@ -53,7 +53,8 @@ class World:
         self.sent_at: dict[int, float] = {}
         self.waiting_since: dict[int, float] = {}
         self.centres = {name: Centre(name, self.rng) for name in script.destinations}
-        self.paths = {name: Path(rate_bytes_per_s=self.rng.choice(RATES)) for name in script.destinations}
+        self.rate_bytes_per_s = rate_bytes_per_s or self.rng.choice(RATES)
+        self.paths = {name: Path(rate_bytes_per_s=self.rate_bytes_per_s) for name in script.destinations}
         self.powered = False
         self.boot = 0
         self.cut_armed = ""
@@ -204,7 +205,7 @@ class World:
         self._until(happening, lambda: self._full_speed(path))
 
     def _full_speed(self, path: Path) -> None:
-        path.rate_bytes_per_s, path.rtt_s, path.clogged = 1e6, 0.05, False
+        path.rate_bytes_per_s, path.rtt_s, path.clogged = max(1e6, self.rate_bytes_per_s), 0.05, False
 
     def _on_clog(self, happening: Happening) -> None:
         path = self.paths[happening.destination]
