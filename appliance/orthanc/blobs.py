@@ -77,6 +77,17 @@ def ensure_folder(folder: Path, stop: FailStop = fail_stop) -> None:
     flush_folder(folder.parent, stop)
 
 
+def ensure_fan_out(blob_dir: Path, stop: FailStop = fail_stop) -> None:
+    """Make the 256 folders of blobs at once, so that none costs a flush while an object waits.
+
+    Raises:
+        OSError: If the medium is full or read-only; ``write_durable`` makes what is missing then.
+    """
+    for number in range(256):
+        (blob_dir / f"{number:02x}").mkdir(mode=0o700, exist_ok=True)
+    flush_folder(blob_dir, stop)
+
+
 def write_durable(path: Path, data: bytes, stop: FailStop = fail_stop) -> None:
     """Write a file: when this returns, it is whole and durable under its name; the name never shows less.
 

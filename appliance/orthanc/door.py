@@ -5,10 +5,11 @@ has pixels), its own index commit, ``stored``. The order of what becomes durable
 
 1. ``create`` writes ``<uuid>.part``, flushes it, renames it, flushes the folder. A cut here leaves a partial file or a
    file without a row: never acknowledged, never adopted, set aside by recovery.
-2. ``create`` commits the ``kept`` row (digests, size, UID). A cut from here on leaves a kept blob that Orthanc may not
-   know: recovery posts it again, which is harmless when the sender repeats it.
-3. ``create`` of the header commits where it lies: it is a prefix of the blob, so no second file is written.
-4. Orthanc commits its index without a flush; ``stored`` flushes it. Only then does Orthanc answer Success.
+2. The ``kept`` row (digests, size, UID) is committed, at once when the object has no pixels, otherwise together with
+   where its header lies when ``create`` is called for that: a prefix of the blob, so no second file is written. A cut
+   from here on leaves a kept blob that Orthanc may not know: recovery posts it again, which does no harm when the
+   sender repeats it.
+3. Orthanc commits its index without a flush; ``stored`` flushes it. Only then does Orthanc answer Success.
 
 So no Success goes out before blob, name, row and index are on the medium. A refusal raises, which Orthanc answers as
 0xA700 without an index row. A failed flush ends the process: the association aborts, and no Success is sent.
@@ -37,6 +38,7 @@ from appliance.orthanc.part10 import (
     NotPart10Error,
     digests,
     is_executable_preamble,
+    is_uid,
     parse_meta,
 )
 
@@ -50,6 +52,9 @@ CONTENT_DICOM = 1
 """``OrthancPluginContentType_Dicom``: the Part 10 file itself."""
 CONTENT_HEADER = 3
 """``OrthancPluginContentType_DicomUntilPixelData``: what precedes the pixels."""
+
+PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"
+"""(7FE0,0010) in little endian, the byte order of all transfer syntaxes but the retired big endian one."""
 
 HASH_BESIDE_BYTES_MIN = 256 * 1024
 """From here on hashing in a second thread, beside write and flush, gains more than the hand-over costs (0.1 ms)."""
@@ -76,6 +81,17 @@ class DoorSettings:
     object_share_of_free_space_max: float
 
 
+@dataclass(slots=True)
+class _Created:
+    """A durable blob on its way from ``create`` to ``stored`` in the same thread."""
+
+    blob: KeptBlob
+    calling_ae_title: str
+    data: bytes
+    """The file, until it is recorded."""
+    is_recorded: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrival:
     """An admitted object on its way to ``create`` in the same thread."""
@@ -99,12 +115,16 @@ class Door:
         self._clock = clock
         self._hasher = ThreadPoolExecutor(max_workers=2, thread_name_prefix="door-hash")
         self._arrivals: dict[int, _Arrival] = {}
-        self._created: dict[int, tuple[KeptBlob, bytes]] = {}
+        self._created: dict[int, _Created] = {}
         self._index = IndexLog(settings.index_wal, stop)
         self._counts: Counter[str] = Counter()
         self._last_error = ""
         for folder in (settings.blob_dir, settings.quarantine_dir, settings.attachment_dir):
             blobs.ensure_folder(folder, stop)
+        try:
+            blobs.ensure_fan_out(settings.blob_dir, stop)
+        except OSError as error:
+            log("unit.door", "folders missing", error=error.strerror)
 
     # IncomingCStoreInstanceFilter
 
@@ -138,6 +158,13 @@ class Door:
             return "inodes-exhausted"
         return ""
 
+    def admit_unseen(self, sop_instance_uid: str, size_bytes: int, calling_ae_title: str) -> bool:
+        """Admit by UID alone, where copying the bytes costs more; ``False`` when ``admit`` must judge them."""
+        if not is_uid(sop_instance_uid) or self._ledger.knows(sop_instance_uid):
+            return False
+        self._arrivals[threading.get_ident()] = _Arrival(calling_ae_title, size_bytes)
+        return True
+
     def admit(self, data: bytes, calling_ae_title: str) -> int:
         """Judge the bytes that Orthanc is about to store; the DIMSE status for the sender.
 
@@ -168,8 +195,8 @@ class Door:
         """
         try:
             if content_type == CONTENT_DICOM:
-                self._keep(attachment_uuid, data)
-            elif not (content_type == CONTENT_HEADER and self._refer_to_prefix(attachment_uuid, data)):
+                self._create_blob(attachment_uuid, data)
+            elif not (content_type == CONTENT_HEADER and self._is_prefix(attachment_uuid, data)):
                 blobs.write_durable(blob_path(self._settings.attachment_dir, attachment_uuid), data, self._stop)
         except (OSError, sqlite3.Error) as error:
             self._counts["failed"] += 1
@@ -177,26 +204,40 @@ class Door:
             log("unit.door", "not kept", blob=attachment_uuid, error=f"{type(error).__name__}: {error}")
             raise
 
-    def _keep(self, blob_uuid: str, data: bytes) -> None:
+    def _create_blob(self, blob_uuid: str, data: bytes) -> None:
         thread_id = threading.get_ident()
         self._created.pop(thread_id, None)
         arrival = self._arrivals.pop(thread_id, None)
         # An arrival of another length was admitted but never stored; this one came by REST.
         calling_ae_title = arrival.calling_ae_title if arrival and arrival.size_bytes == len(data) else ""
         meta = self._understood(data, calling_ae_title)
-        path = blob_path(self._settings.blob_dir, blob_uuid)
-        both = self._write_and_hash(path, data, meta)
-        blob = KeptBlob(blob_uuid, meta.sop_instance_uid, both, len(data))
+        both = self._write_and_hash(blob_path(self._settings.blob_dir, blob_uuid), data, meta)
+        created = _Created(KeptBlob(blob_uuid, meta.sop_instance_uid, both, len(data)), calling_ae_title, data)
+        # Only a guess whether a header follows, to save a flush; ``stored`` makes up for a wrong one.
+        if data.find(PIXEL_DATA_TAG, meta.dataset_offset) < 0:
+            self._record(created)
+        self._created[thread_id] = created
+
+    def _record(self, created: _Created, header_uuid: str = "", header_bytes: int = 0) -> None:
+        """Commit the ``kept`` row.
+
+        Raises:
+            RefusedError: If another data set was kept under this UID since ``admit`` looked, or it came by REST.
+            sqlite3.Error: If it cannot be committed; the blob is gone then.
+        """
+        blob, data = created.blob, created.data
+        path = blob_path(self._settings.blob_dir, blob.blob_uuid)
         try:
-            kept = self._ledger.keep(blob, calling_ae_title)
-        except sqlite3.Error:
+            kept = self._ledger.keep(blob, created.calling_ae_title, header_uuid, header_bytes)
+            if not kept:
+                self._set_aside("conflict", blob.sop_instance_uid, data, created.calling_ae_title, both=blob.digests)
+        except (OSError, sqlite3.Error):
             blobs.unlink_quietly(path)
             raise
         if not kept:
-            self._set_aside("conflict", meta.sop_instance_uid, data, calling_ae_title, both=both)
             blobs.unlink_quietly(path)
             raise RefusedError("the SOP Instance UID is kept with another data set")
-        self._created[thread_id] = (blob, data)
+        created.is_recorded, created.data = True, b""
         self._counts["kept"] += 1
 
     def _understood(self, data: bytes, calling_ae_title: str) -> MetaHeader:
@@ -217,13 +258,14 @@ class Door:
         blobs.write_durable(path, data, self._stop)
         return beside.result()
 
-    def _refer_to_prefix(self, header_uuid: str, data: bytes) -> bool:
+    def _is_prefix(self, header_uuid: str, data: bytes) -> bool:
+        """Record the blob of this thread, with its header when that is a prefix of it; whether it is."""
         created = self._created.get(threading.get_ident())
-        if not created or not created[1].startswith(data):
+        if not created or created.is_recorded:
             return False
-        self._ledger.set_header(created[0].blob_uuid, header_uuid, len(data))
-        self._created[threading.get_ident()] = (created[0], b"")
-        return True
+        is_prefix = created.data.startswith(data)
+        self._record(created, *((header_uuid, len(data)) if is_prefix else ()))
+        return is_prefix
 
     def read(self, attachment_uuid: str, content_type: int) -> bytes:
         """The attachment, whole.
@@ -265,7 +307,10 @@ class Door:
             # A header that is a prefix has no file of its own; its row goes with the blob's.
             blobs.unlink_quietly(blob_path(self._settings.attachment_dir, attachment_uuid))
             return
-        self._forget_created(attachment_uuid)
+        created = self._created.get(threading.get_ident())
+        if created and created.blob.blob_uuid == attachment_uuid:
+            # Orthanc held the instance already, or failed; either way it gives this copy back.
+            del self._created[threading.get_ident()]
         blob = self._ledger.find(attachment_uuid)
         if blob and (self._ledger.is_purge_permitted(attachment_uuid) or self._is_held_twice(blob)):
             self._ledger.mark_removed(attachment_uuid)
@@ -303,16 +348,18 @@ class Door:
         created = self._created.pop(threading.get_ident(), None)
         if not created:
             return
-        for older in self._ledger.twins(created[0]):
+        if not created.is_recorded:
+            self._record_late(created)
+        for older in self._ledger.twins(created.blob):
             self._ledger.mark_removed(older.blob_uuid)
             blobs.unlink_quietly(blob_path(self._settings.blob_dir, older.blob_uuid))
 
-    def _forget_created(self, blob_uuid: str) -> None:
-        """Orthanc held the instance already and gives the new copy back."""
-        thread_id = threading.get_ident()
-        created = self._created.get(thread_id)
-        if created and created[0].blob_uuid == blob_uuid:
-            del self._created[thread_id]
+    def _record_late(self, created: _Created) -> None:
+        """The bytes of a pixel data tag, but no pixels: no header came. A refusal is not possible any more."""
+        try:
+            self._record(created)
+        except (RefusedError, OSError, sqlite3.Error) as error:
+            self._stop("late record of a blob", error)
 
     # the rest
 

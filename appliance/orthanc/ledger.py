@@ -1,7 +1,8 @@
 """The door's side of ``door.db``: what was kept before Success, set aside or refused; standard library only.
 
-One connection behind one lock, WAL with ``synchronous=FULL`` asserted: when a method returns, its row is durable. The
-schema belongs to ``appliance.store.migrations``; this process opens the file only when the supervisor has migrated it.
+One writing and one reading connection, each behind a lock; WAL with ``synchronous=FULL`` asserted: when a method
+returns, its row is durable. The schema belongs to ``appliance.store.migrations``; this process opens the file only
+after the supervisor has migrated it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from appliance.clock import Clock, utc_text
 from appliance.orthanc.blobs import FailStop, fail_stop
@@ -50,24 +53,21 @@ class Ledger:
         self._stop = stop
         self._lock = threading.Lock()
         try:
-            self._db = sqlite3.connect(
-                f"file:{path}?mode=rw",
-                uri=True,
-                timeout=BUSY_S_MAX,
-                isolation_level=None,
-                check_same_thread=False,
-                cached_statements=64,
-            )
-            self._db.execute("PRAGMA synchronous=FULL")
-            (mode,) = self._db.execute("PRAGMA journal_mode=WAL").fetchone()
-            (synchronous,) = self._db.execute("PRAGMA synchronous").fetchone()
+            self._db = _connect(path)
+            self._reader = _connect(path)
         except sqlite3.Error as error:
             raise LedgerError(f"{path}: cannot be opened: {error}") from error
-        if mode != "wal" or synchronous != _SYNCHRONOUS_FULL:
-            raise LedgerError(f"{path}: needs WAL with synchronous=FULL, has {mode} with {synchronous}")
+        self._reading = threading.Lock()
 
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
+
+    def _row(self, sql: str, *parameters: object) -> tuple[Any, ...] | None:
+        """First row, read beside a commit that waits for the medium."""
+        with self._reading:
+            row: tuple[Any, ...] | None = self._reader.execute(sql, parameters).fetchone()
+        return row
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -88,18 +88,25 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def keep(self, blob: KeptBlob, calling_ae_title: str) -> bool:
+    def keep(self, blob: KeptBlob, calling_ae_title: str, header_blob_uuid: str = "", header_bytes: int = 0) -> bool:
         """Record a durable blob; after this it counts as kept and may be acknowledged.
+
+        Args:
+            blob: What lies on the medium.
+            calling_ae_title: Who sent it; empty for REST.
+            header_blob_uuid: Orthanc's header attachment, when it is the first ``header_bytes`` bytes of the blob.
+            header_bytes: Its length.
 
         Returns:
             Whether it was recorded; ``False`` when its SOP Instance UID was ever kept with another data set.
         """
         with self._write() as db:
-            if _conflicts(db, blob.sop_instance_uid, blob.digests.dataset_sha256):
+            if db.execute(_SELECT_CONFLICT, (blob.sop_instance_uid, blob.digests.dataset_sha256)).fetchone():
                 return False
             db.execute(
-                """INSERT INTO kept (blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes,
-                    calling_ae_title, received_at, boot_id, mono_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                """INSERT INTO kept (blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes, calling_ae_title,
+                    received_at, boot_id, mono_s, header_blob_uuid, header_bytes)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 (
                     blob.blob_uuid,
                     blob.sop_instance_uid,
@@ -110,57 +117,45 @@ class Ledger:
                     utc_text(self._clock.wall_s()),
                     self._boot_id,
                     self._clock.mono_s(),
+                    header_blob_uuid,
+                    header_bytes,
                 ),
             )
         return True
 
     def knows(self, sop_instance_uid: str) -> bool:
         """Whether a blob of this UID was ever kept, removed ones included."""
-        with self._lock:
-            return bool(
-                self._db.execute("SELECT 1 FROM kept WHERE sop_instance_uid = ?", (sop_instance_uid,)).fetchone()
-            )
+        return self._row("SELECT 1 FROM kept WHERE sop_instance_uid = ?", sop_instance_uid) is not None
 
     def conflicts(self, sop_instance_uid: str, dataset_sha256: str) -> bool:
         """Whether this UID was ever kept with another data set."""
-        with self._lock:
-            return _conflicts(self._db, sop_instance_uid, dataset_sha256)
+        return self._row(_SELECT_CONFLICT, sop_instance_uid, dataset_sha256) is not None
 
     def find(self, blob_uuid: str) -> KeptBlob | None:
         """The kept blob of that name, unless it was removed."""
-        with self._lock:
-            row = self._db.execute(f"{_SELECT_KEPT} AND blob_uuid = ?", (blob_uuid,)).fetchone()
+        row = self._row(f"{_SELECT_KEPT} AND blob_uuid = ?", blob_uuid)
         return _kept(row) if row else None
 
     def twins(self, blob: KeptBlob) -> list[KeptBlob]:
         """Other present blobs with the same SOP Instance UID and data set, the oldest first."""
-        with self._lock:
-            rows = self._db.execute(
+        with self._reading:
+            rows = self._reader.execute(
                 f"{_SELECT_KEPT} AND sop_instance_uid = ? AND dataset_sha256 = ? AND blob_uuid <> ? ORDER BY kept_id",
                 (blob.sop_instance_uid, blob.digests.dataset_sha256, blob.blob_uuid),
             ).fetchall()
         return [_kept(row) for row in rows]
 
-    def set_header(self, blob_uuid: str, header_blob_uuid: str, header_bytes: int) -> None:
-        """Record that Orthanc's header attachment is the first ``header_bytes`` bytes of a blob."""
-        with self._write() as db:
-            db.execute(
-                "UPDATE kept SET header_blob_uuid = ?, header_bytes = ? WHERE blob_uuid = ?",
-                (header_blob_uuid, header_bytes, blob_uuid),
-            )
-
     def find_header(self, header_blob_uuid: str) -> tuple[str, int] | None:
         """Blob and length in bytes of a header attachment that is a prefix of it."""
-        with self._lock:
-            row = self._db.execute(
-                "SELECT blob_uuid, header_bytes FROM kept WHERE header_blob_uuid = ? AND header_blob_uuid <> ''",
-                (header_blob_uuid,),
-            ).fetchone()
+        row = self._row(
+            "SELECT blob_uuid, header_bytes FROM kept WHERE header_blob_uuid = ? AND header_blob_uuid <> ''",
+            header_blob_uuid,
+        )
         return (str(row[0]), int(row[1])) if row else None
 
     def is_purge_permitted(self, blob_uuid: str) -> bool:
-        with self._lock:
-            return bool(self._db.execute("SELECT 1 FROM purge_permit WHERE blob_uuid = ?", (blob_uuid,)).fetchone())
+        """Whether the purge rule allows this blob to go."""
+        return self._row("SELECT 1 FROM purge_permit WHERE blob_uuid = ?", blob_uuid) is not None
 
     def mark_removed(self, blob_uuid: str) -> None:
         """Record that a blob is about to be unlinked; a cut in between leaves a file that recovery may remove."""
@@ -210,15 +205,25 @@ class Ledger:
 
 _SELECT_KEPT = """SELECT blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes FROM kept
     WHERE removed_at = ''"""
+_SELECT_CONFLICT = "SELECT 1 FROM kept WHERE sop_instance_uid = ? AND dataset_sha256 <> ?"
 
 
-def _kept(row: tuple[str, str, str, str, int]) -> KeptBlob:
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw",
+        uri=True,
+        timeout=BUSY_S_MAX,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    db.execute("PRAGMA synchronous=FULL")
+    (mode,) = db.execute("PRAGMA journal_mode=WAL").fetchone()
+    (synchronous,) = db.execute("PRAGMA synchronous").fetchone()
+    if mode != "wal" or synchronous != _SYNCHRONOUS_FULL:
+        raise LedgerError(f"{path}: needs WAL with synchronous=FULL, has {mode} with {synchronous}")
+    return db
+
+
+def _kept(row: tuple[Any, ...]) -> KeptBlob:
     blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes = row
     return KeptBlob(blob_uuid, sop_instance_uid, Digests(sha256, dataset_sha256), size_bytes)
-
-
-def _conflicts(db: sqlite3.Connection, sop_instance_uid: str, dataset_sha256: str) -> bool:
-    row = db.execute(
-        "SELECT 1 FROM kept WHERE sop_instance_uid = ? AND dataset_sha256 <> ?", (sop_instance_uid, dataset_sha256)
-    ).fetchone()
-    return row is not None

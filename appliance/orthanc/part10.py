@@ -17,7 +17,7 @@ META_BYTES_MAX = 64 * 1024
 
 _LONG_VRS = frozenset((b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 _EXECUTABLE_PREAMBLES = (b"MZ", b"\x7fELF", b"PK", b"#!")
-_UID = re.compile(rb"[0-9.]{1,64}")
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 
 
 class NotPart10Error(ValueError):
@@ -89,10 +89,15 @@ def _element(data: bytes, offset: int) -> tuple[int, int, int]:
 
 
 def _uid(values: dict[int, bytes], element: int) -> str:
-    value = values.get(element, b"").rstrip(b"\0 ")
-    if not _UID.fullmatch(value):
+    value = values.get(element, b"").rstrip(b"\0 ").decode("latin-1")
+    if not is_uid(value):
         raise NotPart10Error(f"(0002,{element:04x}) holds no UID")
-    return value.decode("ascii")
+    return value
+
+
+def is_uid(text: str) -> bool:
+    """Digits and dots, 1 to 64 of them: loose about components, as devices are, but never a path."""
+    return _UID.fullmatch(text) is not None
 
 
 def is_executable_preamble(data: bytes) -> bool:

@@ -26,6 +26,10 @@ from appliance.logging import log  # noqa: E402
 from appliance.orthanc.door import Door, DoorSettings  # noqa: E402
 from appliance.orthanc.ledger import Ledger  # noqa: E402
 
+COPY_BYTES_MAX = 4 * 1024 * 1024
+"""From here on the filter asks for the UID first: a copy of 15 MB holds the interpreter lock for 5 to 37 ms, measured,
+and the text of a radiograph's data set for 1 to 8 ms."""
+
 EXIT_UNUSABLE = 78
 """Exit status when the door cannot open (``EX_CONFIG`` of sysexits.h)."""
 
@@ -63,8 +67,16 @@ _DOOR = open_door(_SECTION)
 def on_incoming(dicom: Any) -> int:
     """``IncomingCStoreInstanceFilter``: the DIMSE status, 0 to go on; raising answers 0xA700."""
     calling_ae_title = dicom.GetInstanceRemoteAet()
-    status = _DOOR.room_status(dicom.GetInstanceSize(), calling_ae_title)
-    return status or _DOOR.admit(dicom.GetInstanceData(), calling_ae_title)
+    size_bytes = dicom.GetInstanceSize()
+    status = _DOOR.room_status(size_bytes, calling_ae_title)
+    if status:
+        return status
+    if size_bytes >= COPY_BYTES_MAX:
+        # DCMTK wrote the meta header from the data set, so both name the same instance.
+        uid = str(json.loads(dicom.GetInstanceSimplifiedJson()).get("SOPInstanceUID", ""))
+        if _DOOR.admit_unseen(uid, size_bytes, calling_ae_title):
+            return status
+    return _DOOR.admit(dicom.GetInstanceData(), calling_ae_title)
 
 
 def on_stored(_dicom: Any, _orthanc_id: str) -> None:
