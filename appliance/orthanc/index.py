@@ -14,6 +14,7 @@ from pathlib import Path
 
 INDEX_FILE = "index"
 CONTENT_DICOM = 1
+CONTENT_HEADER = 3
 _BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
 
 
@@ -37,12 +38,25 @@ class IndexedBlob:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """All attachments of the index: DICOM files by blob, and the names of the others."""
+    """All attachments of the index.
+
+    ``blobs`` are DICOM files by name, ``headers`` what precedes their pixels by Orthanc identifier, ``others`` the
+    names of everything that is no DICOM file. ``is_new``: there is none yet; a first start, or it was set aside.
+    """
 
     blobs: dict[str, IndexedBlob]
+    headers: dict[str, IndexedBlob]
     others: frozenset[str]
     is_new: bool = False
-    """There is no index yet: a first start, or it was set aside."""
+
+    def header_of(self, blob_uuid: str) -> tuple[str, int]:
+        """Name and length in bytes of the header attachment that belongs to a blob; empty and 0 when it has none."""
+        blob = self.blobs.get(blob_uuid)
+        header = self.headers.get(blob.orthanc_id) if blob else None
+        return (header.blob_uuid, header.size_bytes) if header else ("", 0)
+
+
+EMPTY = Index({}, {}, frozenset(), is_new=True)
 
 
 def read_index(path: Path) -> Index:
@@ -54,7 +68,7 @@ def read_index(path: Path) -> Index:
         IndexDamaged, IndexInUse: As said there.
     """
     if not path.exists():
-        return Index({}, frozenset(), is_new=True)
+        return EMPTY
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as db:
             return _read(db)
@@ -67,13 +81,14 @@ def read_index(path: Path) -> Index:
 def _read(db: sqlite3.Connection) -> Index:
     db.execute("PRAGMA query_only=ON")
     if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        return Index({}, frozenset(), is_new=True)
+        return EMPTY
     (verdict,) = db.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise IndexDamaged(str(verdict))
     found = list(_rows(db))
     return Index(
         {blob.blob_uuid: blob for content_type, blob in found if content_type == CONTENT_DICOM},
+        {blob.orthanc_id: blob for content_type, blob in found if content_type == CONTENT_HEADER},
         frozenset(blob.blob_uuid for content_type, blob in found if content_type != CONTENT_DICOM),
     )
 

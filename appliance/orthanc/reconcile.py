@@ -21,6 +21,7 @@ from appliance.orthanc.blobs import PARTIAL_SUFFIX, flush_folder
 from appliance.orthanc.damage import MISSING, Damage, judge, judge_size, note, pieces, record
 from appliance.orthanc.index import Index
 from appliance.orthanc.part10 import META_BYTES_MAX, NotPart10Error, parse_meta
+from appliance.orthanc.take_in import FEED as TAKE_IN_FEED
 from appliance.orthanc.take_in import repoint, twins
 from appliance.store.connect import Store
 from appliance.store.door import (
@@ -33,6 +34,7 @@ from appliance.store.door import (
     restore_kept,
 )
 from appliance.store.instances import find_instance, instances_by_state
+from appliance.store.intake import FeedCursor, set_cursor
 
 DIGEST_BYTES_MAX = 128 * 1024 * 1024
 DIGEST_S_MAX = 5.0
@@ -57,7 +59,7 @@ class Reconciler:
     Attributes:
         is_index_lost: The index cannot vouch for anything: it was damaged or deleted.
         is_ledger_lost: The ledger was made anew, so a file without a row may have been acknowledged.
-        did: Called after each durable step with its name; the log, and where tests cut.
+        did: Called after each durable step with its name: where tests cut.
     """
 
     config: UnitConfig
@@ -90,7 +92,7 @@ class Reconciler:
         if not self.is_ledger_lost:
             return
         for instance in _instances(self.unit, LocalState.EVICTED):
-            restore_kept(self.door, _row_of(instance, removed_at=instance.received_at))
+            self._restore(_row_of(instance, removed_at=instance.received_at))
             self.did("evicted-restored")
 
     # files that the ledger does not know, or knows as removed
@@ -114,8 +116,16 @@ class Reconciler:
             self._set_aside(path)
         else:
             log("unit.recovery", "ledger row restored", blob=path.name, uid=row.sop_instance_uid)
-            restore_kept(self.door, row)
+            self._restore(row)
             self.did("row-restored")
+
+    def _restore(self, row: KeptRow) -> None:
+        """Write a lost row again. Its new number may be one that intake has passed, so intake reads all again.
+
+        That is noted first: a cut in between costs a second reading, the other way round it would cost a picture.
+        """
+        set_cursor(self.unit, FeedCursor(TAKE_IN_FEED))
+        restore_kept(self.door, row, self.index.header_of(row.blob_uuid))
 
     def _proved(self, path: Path) -> KeptRow | None:
         """The row this file had, when something else than the file vouches for its bytes."""
@@ -190,9 +200,9 @@ class Reconciler:
         for state in (LocalState.MISSING, LocalState.CORRUPT):
             # It may have come back or been healed; a length alone does not clear an alarm.
             for instance in _instances(self.unit, state):
-                row = find_kept(self.door, instance.blob_uuid)
-                if row is not None:
-                    record(self.config, self.unit, self.door, row, judge(self.config, row))
+                kept = find_kept(self.door, instance.blob_uuid)
+                if kept is not None:
+                    record(self.config, self.unit, self.door, kept, judge(self.config, kept))
         self._check_newest_digests()
 
     def _check_newest_digests(self) -> None:

@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,8 +38,10 @@ PLAN_FILE = "recovery.json"
 _PASSING = frozenset((StoreFault.BUSY, StoreFault.IO))
 
 
-def recover_files(config: UnitConfig, clock: Clock) -> Plan:
+def recover_files(config: UnitConfig, clock: Clock, did: Callable[[str], None] = lambda _: None) -> Plan:
     """Phase ``files``; the plan for phase ``index``, which is also left in ``run_dir``.
+
+    ``did`` is called after each durable step with its name: where tests cut.
 
     Raises:
         RecoveryStopped, IndexInUse: A person must do something first; the text says what.
@@ -62,14 +65,15 @@ def recover_files(config: UnitConfig, clock: Clock) -> Plan:
             is_index_lost=index.is_new,
             # An empty ledger beside blobs is a lost one, whoever made it anew.
             is_ledger_lost=config.door_db.name in rebuilt or door.value("SELECT max(kept_id) FROM kept") is None,
+            did=did,
         ).run()
     _write_plan(config, plan)
     log("unit.recovery", "files agree", repost=len(plan.repost), ghosts=len(plan.ghosts))
     return plan
 
 
-def recover_index(config: UnitConfig, clock: Clock) -> None:
-    """Phase ``index``, by the plan that phase ``files`` left.
+def recover_index(config: UnitConfig, clock: Clock, did: Callable[[str], None] = lambda _: None) -> None:
+    """Phase ``index``, by the plan that phase ``files`` left; ``did`` as in ``recover_files``.
 
     Raises:
         RecoveryStopped: If there is no plan, or Orthanc is of a version nobody tested.
@@ -85,7 +89,7 @@ def recover_index(config: UnitConfig, clock: Clock) -> None:
             "Studies on this disk are safe; install one of these, or set orthanc.command"
         )
     with open_unit(config.unit_db, clock=clock) as unit, open_door(config.door_db, clock=clock) as door:
-        Reposter(config, unit, door, orthanc).run(plan)
+        Reposter(config, unit, door, orthanc, did).run(plan)
     (config.run_dir / PLAN_FILE).unlink(missing_ok=True)
     log("unit.recovery", "index agrees")
 

@@ -132,12 +132,16 @@ def note_quarantined(
         )
 
 
-def restore_kept(door_db: Store, row: KeptRow) -> None:
-    """Write a line again that the ledger lost; its number is new. Recovery alone calls it, and only with proof."""
+def restore_kept(door_db: Store, row: KeptRow, header: tuple[str, int] = ("", 0)) -> None:
+    """Write a line again that the ledger lost; its number is new. Recovery alone calls it, and only with proof.
+
+    ``header`` is the name of Orthanc's header attachment and how many bytes of the blob it is.
+    """
     with write(door_db):
         door_db.change(
             """INSERT INTO kept (blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes, calling_ae_title,
-                received_at, boot_id, mono_s, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                received_at, boot_id, mono_s, removed_at, header_blob_uuid, header_bytes)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (blob_uuid) DO NOTHING""",
             (
                 row.blob_uuid,
@@ -150,6 +154,7 @@ def restore_kept(door_db: Store, row: KeptRow) -> None:
                 row.boot_id,
                 row.mono_s,
                 row.removed_at,
+                *header,
             ),
         )
 

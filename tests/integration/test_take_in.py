@@ -1,0 +1,218 @@
+"""The ledger fills the outbox: everything once, in order, whatever file or clock stands in the way."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from appliance.clock import utc_text
+from appliance.dicom.header import HeaderReader
+from appliance.health.clock_doubt import ClockWatch, clock_doubt
+from appliance.orthanc.ledger import Ledger
+from appliance.orthanc.notices import Notices
+from appliance.orthanc.scrub import Scrub
+from appliance.store.connect import open_door, open_unit
+from appliance.store.door import mark_removed, note_quarantined
+from tests.store.made import EPOCH_S, HandClock
+from tests.support.files import small_chest
+from tests.support.kept import KeptUnit, make_kept_unit, rewritten
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> KeptUnit:
+    return make_kept_unit(tmp_path)
+
+
+def test_kept_instances_are_queued_once_in_the_order_of_reception(unit: KeptUnit) -> None:
+    kept = [unit.keep_chest(seed) for seed in range(5)]
+    unit.take_in()
+    unit.take_in()
+    queued = unit.rows(
+        "SELECT i.blob_uuid, o.state FROM outbox AS o JOIN instance AS i USING (instance_id) ORDER BY item_id"
+    )
+    assert queued == [(row.blob_uuid, "pending") for row in kept]
+
+
+def test_unreadable_file_is_kept_and_told_and_holds_up_no_other(unit: KeptUnit) -> None:
+    first = unit.keep_chest(1)
+    bad = unit.keep_chest(2)
+    last = unit.keep_chest(3)
+    unit.blob(bad).write_bytes(bytes(unit.blob(bad).stat().st_size))
+    unit.take_in()
+    assert set(unit.local_states()) == {first.sop_instance_uid, last.sop_instance_uid}
+    assert unit.findings() == {"identity-unreadable": "alarm"}
+    assert bad.blob_uuid in unit.blobs()
+
+
+def test_ledger_that_was_made_anew_is_read_again_from_its_start(unit: KeptUnit) -> None:
+    kept = [unit.keep_chest(seed) for seed in range(3)]
+    unit.take_in()
+    for path in unit.config.data_dir.glob("door.db*"):
+        path.unlink()
+    fresh = make_kept_unit(unit.config.data_dir.parent)
+    newest = fresh.keep_chest(9)
+    fresh.take_in()
+    assert set(fresh.local_states()) == {row.sop_instance_uid for row in (*kept, newest)}
+    assert fresh.rows("SELECT seq FROM cursor WHERE feed = 'kept'") == [(1,)]
+
+
+@pytest.mark.fault(32)
+def test_exact_duplicate_whose_first_copy_is_let_go_leaves_the_row_at_the_copy_that_stays(unit: KeptUnit) -> None:
+    first = unit.keep_chest(1)
+    unit.take_in()
+    second = unit.keep_chest(1)
+    unit.take_in()
+    with open_door(unit.config.door_db) as door:
+        mark_removed(door, door.stamp(), first.blob_uuid)
+    unit.blob(first).unlink()
+    unit.take_in()
+    assert unit.rows("SELECT blob_uuid, local_state FROM instance") == [(second.blob_uuid, "present")]
+    assert unit.rows("SELECT count(*) FROM outbox") == [(1,)]
+
+
+def quarantine(unit: KeptUnit, reason: str, path: Path, sop_instance_uid: str) -> None:
+    shutil.copy(path, unit.config.quarantine_dir / "second.dcm")
+    with open_door(unit.config.door_db) as door:
+        note_quarantined(
+            door,
+            door.stamp(),
+            reason=reason,
+            sop_instance_uid=sop_instance_uid,
+            sha256="",
+            size_bytes=1,
+            file_name="second.dcm",
+        )
+
+
+@pytest.mark.fault(30)
+def test_other_bytes_under_one_uid_are_an_alarm_for_people(unit: KeptUnit, tmp_path: Path) -> None:
+    kept = unit.keep_chest(1)
+    other = rewritten(tmp_path / "sent-1.dcm", tmp_path / "other.dcm", SeriesDescription="other")
+    quarantine(unit, "conflict", other, kept.sop_instance_uid)
+    unit.take_in()
+    assert unit.findings() == {"sop-conflict": "alarm"}
+
+
+@pytest.mark.fault(31)
+def test_one_uid_for_two_patients_is_named_as_that(unit: KeptUnit, tmp_path: Path) -> None:
+    kept = unit.keep_chest(1)
+    other = rewritten(tmp_path / "sent-1.dcm", tmp_path / "other.dcm", PatientID="SOMEBODY-ELSE")
+    quarantine(unit, "conflict", other, kept.sop_instance_uid)
+    unit.take_in()
+    assert unit.findings() == {"patient-conflict": "alarm"}
+    detail = unit.rows("SELECT detail, sentence FROM finding")
+    assert "SOMEBODY" not in str(detail)
+
+
+@pytest.mark.fault(15)
+def test_refusals_for_lack_of_room_are_told_and_cleared_when_pictures_come_in_again(unit: KeptUnit) -> None:
+    with closing(Ledger(unit.config.door_db, unit.clock)) as ledger:
+        ledger.refuse("disk-full", 0xA700, "XRAY1")
+    unit.take_in()
+    assert unit.findings() == {"refused": "alarm"}
+    with open_unit(unit.config.unit_db) as db, open_door(unit.config.door_db) as door, HeaderReader() as headers:
+        notices = Notices(unit.config, db, door, headers)
+        assert not notices.mirror()
+        notices.room_is_back()
+    assert unit.findings() == {}
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("start_s", [0.0, EPOCH_S - 10 * 365 * 86_400, EPOCH_S + 10 * 365 * 86_400])
+def test_clock_that_steps_during_an_exam_keeps_order_and_dates_and_raises_a_doubt(
+    tmp_path: Path, start_s: float
+) -> None:
+    clock = HandClock()
+    unit = make_kept_unit(tmp_path, clock)
+    kept = [unit.keep_chest(1)]
+    clock.wall, clock.mono = start_s, clock.mono + 1
+    kept.append(unit.keep_chest(2))
+    clock.wall, clock.mono = EPOCH_S + 5, clock.mono + 1
+    kept.append(unit.keep_chest(3))
+    unit.take_in()
+    order = unit.rows(
+        """SELECT i.blob_uuid FROM outbox AS o JOIN instance AS i USING (instance_id)
+            WHERE o.state = 'pending' ORDER BY stat DESC, queued_at_s, item_id"""
+    )
+    assert order == [(row.blob_uuid,) for row in kept]
+    assert unit.rows("SELECT received_boot_id, received_mono_s FROM instance ORDER BY instance_id") == [
+        ("boot-1", 100.0 + step) for step in range(3)
+    ]
+    dates = unit.rows("SELECT DISTINCT study_date FROM study")
+    assert dates == [(str(pydicom.dcmread(tmp_path / "sent-1.dcm").StudyDate),)]
+    with open_unit(unit.config.unit_db, clock=clock) as db, open_door(unit.config.door_db) as door:
+        watch = ClockWatch(db, door, clock)
+        watch.look()
+        assert unit.findings() == {}
+        clock.wall = start_s
+        watch.look()
+        assert unit.findings() == {"clock-unverified": "warning"}
+        clock.wall = EPOCH_S + 6
+        watch.look()
+        assert unit.findings() == {}
+
+
+@pytest.mark.fault(36)
+def test_clock_doubt_names_its_reason() -> None:
+    assert clock_doubt(0.0, None, 0.0) == "before-release"
+    assert clock_doubt(EPOCH_S, None, 0.0) == ""
+    assert clock_doubt(EPOCH_S, EPOCH_S - 86_400, 0.0) == ""
+    assert clock_doubt(EPOCH_S, EPOCH_S + 3600, 0.0) == "behind"
+    assert clock_doubt(EPOCH_S + 10 * 365 * 86_400, EPOCH_S, 0.0) == "ahead"
+    assert clock_doubt(EPOCH_S, EPOCH_S - 10, -3600.0) == "stepped"
+    assert utc_text(0.0).startswith("1970")
+
+
+def scrub_once(unit: KeptUnit) -> None:
+    """One whole pass, without its pauses."""
+    with open_unit(unit.config.unit_db) as db, open_door(unit.config.door_db) as door:
+        scrub = Scrub(unit.config, db, door)
+        while scrub.step() < 3600:
+            pass
+
+
+@pytest.mark.fault(21)
+def test_bit_flip_in_a_blob_is_found_by_the_scrub_and_the_others_stay(unit: KeptUnit) -> None:
+    kept = [unit.keep_chest(seed) for seed in range(3)]
+    unit.take_in()
+    flip_a_bit(unit.blob(kept[1]))
+    scrub_once(unit)
+    states = unit.local_states()
+    assert [states[row.sop_instance_uid] for row in kept] == ["present", "corrupt", "present"]
+    assert unit.findings() == {"blob-damaged": "alarm"}
+    assert unit.quarantined() == {"damaged"}
+
+
+@pytest.mark.fault(21)
+def test_blob_that_was_healed_is_present_again_after_the_next_scrub(unit: KeptUnit, tmp_path: Path) -> None:
+    kept = unit.keep_chest(1)
+    unit.take_in()
+    flip_a_bit(unit.blob(kept))
+    scrub_once(unit)
+    fresh = tmp_path / "fresh"
+    shutil.copy(tmp_path / "sent-1.dcm", fresh)
+    fresh.replace(unit.blob(kept))
+    scrub_once(unit)
+    assert unit.local_states() == {kept.sop_instance_uid: "present"}
+    assert unit.findings() == {}
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_name_under_a_wrong_alphabet_is_a_notice(unit: KeptUnit, tmp_path: Path) -> None:
+    path = rewritten(
+        small_chest(tmp_path / "a.dcm", 1), tmp_path / "b.dcm", SpecificCharacterSet="ISO_IR 192", PatientName="بنعلي"
+    )
+    path.write_bytes(path.read_bytes().replace(b"ISO_IR 192", b"ISO_IR 100"))
+    unit.keep(path)
+    unit.take_in()
+    assert unit.findings() == {"character-set": "notice"}
+    assert unit.rows("SELECT count(*) FROM outbox") == [(1,)]
