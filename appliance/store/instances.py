@@ -168,16 +168,6 @@ def eviction_candidates(db: Store, *, after_instance_id: int = 0, limit: int = 1
     return tuple(EvictionCandidate(tuple(sorted(json.loads(row[0]))), *row[1:]) for row in rows)
 
 
-def mark_rechecked(db: Store, stamp: Stamp, item_ids: Sequence[int]) -> int:
-    """Note that the destination was asked again just now and still holds these confirmed items; the number marked."""
-    with write(db):
-        return db.change(
-            """UPDATE receipt SET checked_again_at = ? WHERE revoked_at = ''
-                AND item_id IN (SELECT value FROM json_each(?))""",
-            (stamp.at, id_list(item_ids)),
-        )
-
-
 def id_list(ids: Sequence[int]) -> str:
     """Ids as one JSON parameter, so that a statement is the same text for any number of them."""
     return json.dumps(list(ids))

@@ -16,11 +16,6 @@ def transfer_id_last(db: Store) -> int:
     return int(db.value("SELECT coalesce(max(transfer_id), 0) FROM transfer"))
 
 
-def next_transfer_id(db: Store) -> int:
-    """The first transfer id that was never given."""
-    return transfer_id_last(db) + 1
-
-
 def open_transfer(db: Store, stamp: Stamp, transfer_id: int, destination: str, item_count: int) -> None:
     """An attempt begins."""
     with write(db):

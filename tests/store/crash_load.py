@@ -143,7 +143,8 @@ class _UnitDay:
     def _evict(self) -> None:
         stamp = made_stamp(self._second)
         for candidate in instances.eviction_candidates(self._db, limit=3):
-            instances.mark_rechecked(self._db, stamp, candidate.item_ids)
+            for item in outbox.load_items(self._db, candidate.item_ids):
+                outbox.note_recheck(self._db, stamp, item.item_id, made_receipt(item))
             instances.set_local_state(
                 self._db, stamp, candidate.sop_instance_uid, LocalState.EVICTED, "delivered everywhere"
             )

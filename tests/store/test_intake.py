@@ -170,7 +170,7 @@ def test_eviction_candidate_needs_every_destination(unit: Store) -> None:
 
     assert candidate.item_ids == (1, 2)
     assert (candidate.receipt_at_youngest, candidate.checked_again_at_oldest) == (made_stamp(2).at, "")
-    assert instances.mark_rechecked(unit, made_stamp(50), [1]) == 1
+    assert outbox.note_recheck(unit, made_stamp(50), 1, made_receipt(one))
     assert instances.eviction_candidates(unit)[0].checked_again_at_oldest == ""
     assert outbox.note_recheck(unit, made_stamp(60), 2, made_receipt(two))
     assert instances.eviction_candidates(unit)[0].checked_again_at_oldest == made_stamp(50).at
