@@ -74,7 +74,7 @@ def to_toml(config: UnitConfig) -> str:
     """The configuration as TOML that ``load_unit`` reads back to the same value; secrets are file names only."""
     tree: dict[str, Any] = msgspec.to_builtins(config)
     tables = {key: value for key, value in tree.items() if isinstance(value, dict)}
-    arrays = {key: value for key, value in tree.items() if isinstance(value, list)}
+    arrays = {key: value for key, value in tree.items() if isinstance(value, list | tuple)}
     parts = [f"[{name}]\n{_lines(table)}" for name, table in tables.items()]
     parts += [f"[[{name}]]\n{_lines(table)}" for name, rows in arrays.items() for table in rows]
     return "\n".join(parts)
