@@ -21,16 +21,17 @@ def check(subject: Subject) -> Iterable[Result]:
         hint = "Check unit.data_dir and that its disk is mounted; start the unit to make the folder."
         return [Result("disk", Level.ALARM, f"The data folder {folder} cannot be used: {error.strerror}.", hint)]
     limits = subject.config.limits
-    results = [_space(medium.f_bavail * medium.f_frsize, medium.f_blocks * medium.f_frsize, limits)]
+    results = [judge_space(medium.f_bavail * medium.f_frsize, medium.f_blocks * medium.f_frsize, limits)]
     if medium.f_files:
-        results.append(_inodes(medium.f_favail, medium.f_files, limits))
+        results.append(judge_inodes(medium.f_favail, medium.f_files, limits))
     if medium.f_flag & os.ST_RDONLY:
         hint = "The disk may have failed; nothing new can be kept. Call the service, do not repair it yourself."
         results.append(Result("disk", Level.ALARM, "The disk is mounted read-only.", hint))
     return results
 
 
-def _space(free_bytes: int, total_bytes: int, limits: LimitSet) -> Result:
+def judge_space(free_bytes: int, total_bytes: int, limits: LimitSet) -> Result:
+    """Free space in words."""
     facts: dict[str, int | float | str] = {
         "free_bytes": free_bytes,
         "total_bytes": total_bytes,
@@ -46,7 +47,8 @@ def _space(free_bytes: int, total_bytes: int, limits: LimitSet) -> Result:
     return Result("disk", Level.FINE, f"{said}.", "", facts)
 
 
-def _inodes(free_count: int, total_count: int, limits: LimitSet) -> Result:
+def judge_inodes(free_count: int, total_count: int, limits: LimitSet) -> Result:
+    """Free inodes in words."""
     facts: dict[str, int | float | str] = {"free_inode_count": free_count, "free_inode_floor": limits.free_inode_floor}
     said = f"{free_count} of {total_count} files can still be made"
     if free_count < limits.free_inode_floor:
