@@ -22,9 +22,16 @@ class LimitSet:
     handshake_s_max: float = 5.0
     idle_s_max: float = 60.0
     pdu_rate_bytes_per_s_min: int = 1 * KIB
+    pdu_grace_s_max: float = 10.0
+    """A PDU may stand still for so long in all before its rate is judged: a radio link drops out for seconds."""
     association_s_max: float = 3600.0
     connection_count_per_peer_max: int = 8
     connection_count_max: int = 16
+    orthanc_answer_s_max: float = 0.9
+    """Connecting and associating on loopback takes 1 ms; beyond this the modality is told to come again."""
+    drain_s_max: float = 5.0
+    """At the end: how long an object under way may go on."""
+    command_bytes_max: int = 16 * KIB
 
     # the door: objects
     object_bytes_max: int = 2 * GIB
@@ -33,6 +40,10 @@ class LimitSet:
     element_count_max: int = 100_000
     inflate_ratio_max: int = 100
     inflate_bytes_max: int = 2 * GIB
+    spool_memory_bytes_max: int = 1 * MIB
+    """Of the object under way, for each association; more of it waits in an unnamed file."""
+    quarantine_file_count_max: int = 1_000
+    """Set aside by the gatekeeper; afterwards damaged objects are refused without a copy."""
 
     # the disk: admission at the door (0xA700 below the floor), then people are warned, then only STAT is taken
     free_bytes_floor: int = 512 * MIB

@@ -1,0 +1,113 @@
+"""``python -m appliance.gatekeeper --config unit.toml``: opens the door and keeps it until SIGTERM.
+
+Exit codes: 0 ended as asked, 2 the configuration cannot be used, 3 the port cannot be opened.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import signal
+import socket
+import sys
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from appliance.clock import Clock, SystemClock
+from appliance.config import ConfigError, UnitConfig, load_unit
+from appliance.gatekeeper import quarantine
+from appliance.gatekeeper.findings import FindingNotes, write_in_child
+from appliance.gatekeeper.relay import Gatekeeper, listen
+from appliance.gatekeeper.report import Report
+from appliance.live import write_live
+from appliance.logging import log
+
+EXIT_OK = 0
+EXIT_CONFIG = 2
+EXIT_PORT = 3
+NAME = "gatekeeper"
+_PUBLISH_S = 1.0
+_SETTLE_S = 0.2
+"""Live facts that only become better are written this late: no storm of writes between two images."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; see the module for the exit codes."""
+    parser = argparse.ArgumentParser(prog="appliance.gatekeeper", description="The DICOM door of a unit.")
+    parser.add_argument("--config", type=Path, required=True, help="unit.toml")
+    config_path: Path = parser.parse_args(argv).config
+    try:
+        config = load_unit(config_path)
+    except ConfigError as error:
+        return _fail(EXIT_CONFIG, str(error))
+    try:
+        listener = listen(config.dicom.bind, config.dicom.port)
+    except OSError as error:
+        return _fail(EXIT_PORT, _port_sentence(config, error))
+    asyncio.run(_run(config_path, config, listener, SystemClock()))
+    return EXIT_OK
+
+
+async def _run(config_path: Path, config: UnitConfig, listener: socket.socket, clock: Clock) -> None:
+    quarantine.remove_partial(config.quarantine_dir)
+    notes = FindingNotes(clock, partial(write_in_child, config_path))
+    report = Report(clock, notes.offer)
+    gatekeeper = Gatekeeper(config, report)
+    log("unit.gatekeeper", "open", bind=config.dicom.bind, port=config.dicom.port, modality_count=len(config.modality))
+    if not config.modality:
+        log("unit.gatekeeper", "no [[modality]] is listed: every association is refused")
+    serving = asyncio.create_task(gatekeeper.serve(listener))
+    beside = [asyncio.create_task(_publish(config, gatekeeper, report, clock)), asyncio.create_task(notes.run())]
+    asked = asyncio.create_task(_asked_to_end())
+    done, _ = await asyncio.wait([asked, serving, *beside], return_when=asyncio.FIRST_COMPLETED)
+    await _end(serving)
+    await gatekeeper.drain()
+    for task in beside:
+        await _end(task)
+    log("unit.gatekeeper", "closed")
+    for task in done:
+        # One of our own tasks that ended has failed: its error ends the process, and the supervisor starts it again.
+        task.result()
+
+
+async def _asked_to_end() -> None:
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    await asked.wait()
+
+
+async def _publish(config: UnitConfig, gatekeeper: Gatekeeper, report: Report, clock: Clock) -> None:
+    """Write live facts every second, at once when receiving starts, and soon after it ends."""
+    while True:
+        facts = gatekeeper.facts()
+        await asyncio.to_thread(write_live, config.run_dir, NAME, facts, clock)
+        await report.until_changed(_PUBLISH_S)
+        if gatekeeper.receiving_count <= facts["receiving_count"]:
+            await asyncio.sleep(_SETTLE_S)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        await task
+
+
+def _port_sentence(config: UnitConfig, error: OSError) -> str:
+    port, bind = config.dicom.port, config.dicom.bind
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} is in use by another program; end it, or set another dicom.port in unit.toml"
+    if error.errno == errno.EACCES:
+        return f"port {port} needs root; set a dicom.port of 1024 or more in unit.toml"
+    return f"cannot listen on {bind} port {port}: {error.strerror}; check dicom.bind in unit.toml"
+
+
+def _fail(code: int, sentence: str) -> int:
+    print(sentence, file=sys.stderr)  # noqa: T201 - the message for people
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
