@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import sqlite3
 import subprocess
@@ -9,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pydicom
+import pydicom.examples
+from pydicom.uid import generate_uid
 
 from appliance.config import DicomTable, ModalityTable, OrthancTable, UnitConfig, UnitTable
 from appliance.domain.limits import LimitSet
@@ -159,3 +164,21 @@ def dcmsend(
         check=False,
     )
     return Sent(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace"))
+
+
+def make_image(
+    path: Path, *, uid: str = "", seed: int = 0, side: int = 500, patient_id: str = "DOOR^1", pixels: bool = True
+) -> Path:
+    """A CT slice with noise of its own: ``side`` squared pixels of two bytes, or no pixels at all."""
+    dataset = pydicom.dcmread(pydicom.examples.get_path("ct"))
+    dataset.SOPInstanceUID = uid or generate_uid()
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.PatientID = patient_id
+    dataset.InstanceNumber = seed
+    dataset.Rows = dataset.Columns = side
+    dataset.PixelData = random.Random(seed).randbytes(2 * side * side)
+    if not pixels:
+        del dataset.PixelData
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path)
+    return path
