@@ -12,8 +12,8 @@ from sync.core import commands, schedule
 from sync.core.effects import CloseTransfer, NeedCandidates, NoteDamage, OpenTransfer, PrepareItems, StartTransfer
 from sync.core.events import CandidatesOffered, ItemAccepted, ItemFailed, Prepared, PrepareFailed, TransferEnded
 from sync.core.machine import WAITING, ItemEvent
-from sync.core.retry import Why, at_least_asked, backoff_s
-from sync.core.state import Batch, Lane, Turn
+from sync.core.retry import Why
+from sync.core.state import Batch, Lane, Turn, rest
 
 _UNANSWERED = Failure(
     FailureKind.TRANSIENT, "unanswered", "The destination did not say whether it took this image. It is sent again."
@@ -64,10 +64,17 @@ def _ask(turn: Turn, lane: Lane) -> None:
             lane.destination,
             turn.policy.limits.candidate_count_max,
             skip_item_ids=(*lane.in_flight(), *lane.backoff),
-            # When more fail than are remembered, every other request goes to those that were tried least.
-            least_tried_first=lane.backoff.full and lane.request_count % 2 == 0,
+            least_tried_first=_in_trouble(lane),
         )
     )
+
+
+def _in_trouble(lane: Lane) -> bool:
+    """Whether those that were tried least shall go first, so that many failing old items never keep a good one waiting.
+
+    That is so after a try that came to nothing, and for every other request while more fail than are remembered.
+    """
+    return lane.fruitless_count > 0 or lane.lost_count > 0 or (lane.backoff.full and lane.request_count % 2 == 0)
 
 
 def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
@@ -218,13 +225,8 @@ def _set_pace(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> 
         lane.fruitless_count = 0
     if batch.accepted or (batch.yielding and failure is None):
         return
-    limits = turn.policy.limits
     lane.fruitless_count += 1
-    draw = turn.state.jitter.draw()
-    delay_s = backoff_s(lane.fruitless_count, limits.backoff_s_first, limits.fruitless_rest_s_max, draw)
-    asked_s = failure.retry_after_s if failure else batch.asked_to_wait_s
-    delay_s = at_least_asked(delay_s, asked_s, limits.backoff_s_max)
-    lane.rest_until_mono_s = turn.now + delay_s
+    rest(turn, lane, lane.fruitless_count, failure.retry_after_s if failure else batch.asked_to_wait_s)
 
 
 def put_back(

@@ -122,9 +122,9 @@ Record = (
 class NeedCandidates:
     """Action: offer up to ``count`` waiting items (``pending`` or ``ready``) that are not in ``skip_item_ids``.
 
-    The order is STAT, age, item id. ``skip_item_ids`` holds items in flight and in back-off and is bounded
-    (``LimitSet.backoff_item_count_max``); when more than that many fail, every other request sets
-    ``least_tried_first`` (STAT, attempt count, age, item id), so that no failing item keeps an untried one waiting.
+    The order is STAT, age, size, item id. ``skip_item_ids`` holds items in flight and in back-off and is bounded
+    (``LimitSet.backoff_item_count_max``). After a try that came to nothing, and now and then while more fail than
+    are remembered, ``least_tried_first`` puts attempts before age: a failing item keeps no untried one waiting.
     Always answered with ``CandidatesOffered``, also when nothing waits.
     """
 

@@ -12,7 +12,7 @@ from sync.core.effects import KeepReceipt, NeedSent, NoteFailure, NoteRecheck, S
 from sync.core.events import ItemUnverified, ItemVerified, RecheckWanted, SentOffered, VerificationEnded
 from sync.core.machine import ItemEvent
 from sync.core.retry import Why, at_least_asked, backoff_s
-from sync.core.state import Lane, Turn
+from sync.core.state import Lane, Turn, rest
 from sync.core.verify import receipt_fault
 
 
@@ -53,7 +53,7 @@ def _start(turn: Turn, lane: Lane, items: list[OutboxItem]) -> None:
     turn.state.verification_id_last += 1
     proof.running_id = turn.state.verification_id_last
     proof.running = {item.item_id: item for item in items}
-    proof.fruitful = False
+    proof.fruitful, proof.proved_count, proof.absent_count = False, 0, 0
     turn.emit(StartVerification(proof.running_id, lane.destination, tuple(items)))
 
 
@@ -98,6 +98,7 @@ def verified(turn: Turn, lane: Lane, event: ItemVerified) -> None:
         _still_unproved(turn, lane, item, fault)
         return
     lane.proof.fruitful = True
+    lane.proof.proved_count += 1
     lane.link.answered()
     if item.state is ItemState.CONFIRMED:
         turn.emit(NoteRecheck(item.item_id, event.receipt))
@@ -114,6 +115,7 @@ def unverified(turn: Turn, lane: Lane, event: ItemUnverified) -> None:
         turn.move(item, ItemEvent.CONFLICT, failure)
     elif event.absent:
         lane.proof.fruitful = True
+        lane.proof.absent_count += 1
         lane.work = True
         turn.put_off(lane, turn.move(item, ItemEvent.ABSENT, failure, charged=True), Why.FAILED, failure.retry_after_s)
     else:
@@ -137,6 +139,12 @@ def ended(turn: Turn, lane: Lane, event: VerificationEnded) -> None:
     proof.running.clear()
     if failure is not None and failure.kind is not FailureKind.TRANSIENT:
         turn.link_failed(lane, failure)
+    if proof.proved_count:
+        lane.lost_count = 0
+    elif proof.absent_count:
+        # It says yes and keeps nothing: sending it all again at once would only burn the link.
+        lane.lost_count += 1
+        rest(turn, lane, lane.lost_count, None)
     if proof.fruitful:
         proof.fruitless_count = 0
         return

@@ -66,6 +66,9 @@ class Proof:
     """Asked about and not answered yet."""
     fruitful: bool = False
     """The running verification settled at least one item."""
+    proved_count: int = 0
+    absent_count: int = 0
+    """Of the running verification."""
     fresh: dict[int, OutboxItem] = field(default_factory=dict)
     """Just accepted; asked about first. What does not fit in is found by the walk."""
     recheck: tuple[OutboxItem, ...] = ()
@@ -95,6 +98,8 @@ class Lane:
     rest_until_mono_s: float = -math.inf
     fruitless_count: int = 0
     """Transfers in a row in which nothing was accepted."""
+    lost_count: int = 0
+    """Verifications in a row that found accepted items absent and proved none."""
     proof: Proof = field(default_factory=Proof)
 
     def batch_of(self, item_id: int) -> Batch | None:
@@ -184,6 +189,15 @@ class Turn:
         """Put an up link down; a link that is down already is not charged twice for one break."""
         if lane.link.up:
             self.emit(lane.link.go_down(failure, self.now, self.policy.limits, self.state.jitter))
+
+
+def rest(turn: Turn, lane: Lane, failure_count: int, asked_s: float | None) -> None:
+    """Start nothing at this destination for a while; short enough that one bad study does not block the rest."""
+    limits = turn.policy.limits
+    draw = turn.state.jitter.draw()
+    delay_s = backoff_s(failure_count, limits.backoff_s_first, limits.fruitless_rest_s_max, draw)
+    delay_s = at_least_asked(delay_s, asked_s, limits.backoff_s_max)
+    lane.rest_until_mono_s = max(lane.rest_until_mono_s, turn.now + delay_s)
 
 
 def new_lane(destination: str, policy: Policy) -> Lane:

@@ -87,6 +87,8 @@ class Centre:
             return Answer(ends_attempt=link_failure("peer-reset"))
         if poison == "end-attempt":
             return Answer(ends_attempt=transient("aborted"))
+        if poison == "lost":
+            return Answer()
         if poison is not None:
             return Answer(failure=transient(f"http-{poison}"))
         if self.moods:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FRUITLESS_PER_MINUTE_MAX = 40
 """Transfers without an accepted item, per destination; the shortest rest is one second, growing to 15-30 s."""
 PROBES_PER_MINUTE_MAX = 40
+ABSENCES_PER_MINUTE_MAX = 40
 EVENTS_PER_INSTANT_MAX = 400
 STAT_WAITS_S_MAX = 5.0
 
@@ -62,6 +63,7 @@ class Checkers:
     journal_read_count: int = 0
     fruitless: dict[str, deque[float]] = field(default_factory=dict)
     probes: dict[str, deque[float]] = field(default_factory=dict)
+    absences: dict[str, deque[float]] = field(default_factory=dict)
     backed_off_at: dict[int, float] = field(default_factory=dict)
     """When an item was last in back-off."""
     in_backoff: set[int] = field(default_factory=set)
@@ -115,6 +117,10 @@ class Checkers:
     def transfer_was_fruitless(self, destination: str) -> None:
         """An attempt ended without an accepted item."""
         self._rate(self.fruitless, destination, FRUITLESS_PER_MINUTE_MAX, "fruitless transfers")
+
+    def verification_found_nothing(self, destination: str) -> None:
+        """All items asked about were absent: they are sent again, which must not go round quickly."""
+        self._rate(self.absences, destination, ABSENCES_PER_MINUTE_MAX, "verifications that found nothing")
 
     def committed(self, records: Iterable[Effect]) -> None:
         """After a commit: every state is what the journal says, and every confirmation was true when it was proved."""

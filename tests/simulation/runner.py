@@ -211,27 +211,32 @@ class RunnerModel:
         self.world.later(path.rtt_s, answer)
 
     def _verify(self, action: StartVerification) -> None:
-        path, centre = self.world.paths[action.destination], self.world.centres[action.destination]
+        path = self.world.paths[action.destination]
         break_count = path.break_count
 
         def answer() -> None:
             failure: Failure | None = None
+            looks: list[bool] = []
             for item in action.items:
                 if not path.up or path.clogged or path.break_count != break_count:
                     failure = link_failure("verify-broken")
                     break
-                self._show(item, centre)
+                looks.append(self._show(item))
+            if looks and not any(looks):
+                self.world.check.verification_found_nothing(action.destination)
             self.feed(VerificationEnded(action.verification_id, failure))
 
         self.world.later(path.rtt_s + 0.02 * len(action.items), answer)
 
-    def _show(self, item: OutboxItem, centre: object) -> None:
+    def _show(self, item: OutboxItem) -> bool:
+        """Ask for one item and report; False when the centre answered that it lacks it."""
         look = self.world.centres[item.destination].prove(item, self.world.now)
         if look.evidence is not None:
             receipt = Receipt(look.destination, look.sop_instance_uid, look.evidence.sha256, look.evidence)
             self.feed(ItemVerified(item.item_id, receipt))
         elif look.failure is not None:
             self.feed(ItemUnverified(item.item_id, look.failure, look.absent))
+        return not look.absent
 
 
 def bytes_are_good(found_sha256: str, wanted_sha256: str) -> bool:

@@ -29,7 +29,7 @@ MOODS = (
 )
 """What may be wrong with a centre; each acts on a message with the probability that the happening carries."""
 
-POISONS = ("busy", "break-link", "end-attempt", "error")
+POISONS = ("busy", "break-link", "end-attempt", "error", "lost")
 """What one instance may always cause until the centre is mended."""
 
 CUTS = ("now", "before-commit", "after-commit")

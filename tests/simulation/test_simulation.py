@@ -203,6 +203,22 @@ def test_one_bad_instance_never_blocks_the_rest(poison: str) -> None:
     assert verified_count_at(4000.0, world) == 11
 
 
+@pytest.mark.fault(54)
+@pytest.mark.parametrize("poison", ["busy", "error", "lost"])
+def test_many_failing_old_instances_never_keep_new_ones_waiting(poison: str) -> None:
+    bad, good = (
+        Happening(0.0, "arrive", name="routine", number=300),
+        Happening(10.0, "arrive", name="routine", number=20),
+    )
+    world = directed(bad, good)
+
+    def spoil() -> None:
+        world.centres["north"].poisons.update(dict.fromkeys(world.blobs, poison))
+
+    world.later(0.001, spoil, survives_cut=True)
+    assert verified_count_at(5000.0, world) == 20
+
+
 @pytest.mark.fault(71)
 def test_thirty_days_of_backlog_are_delivered_with_bounded_memory() -> None:
     arrivals = [
