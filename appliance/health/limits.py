@@ -1,4 +1,4 @@
-"""How full each bound of the unit is that can be measured from outside."""
+"""How full each bound of the door is, as the gatekeeper counts it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from appliance.health.check import Level, Result, Subject
 from appliance.live import read_live
 
 FULL_SHARE_WARN = 0.9
-GAUGES = (
-    ("connection_count", "connection_count_max", "connections at the door"),
-    ("connection_count_of_busiest_peer", "connection_count_per_peer_max", "connections from one device"),
-)
-"""Fact of the gatekeeper, its bound in the limits, and what it counts."""
+_NAMES = {
+    "connection_count": "connections at the door",
+    "connection_count_per_peer": "connections from the busiest device",
+}
+"""What the gatekeeper's gauges count, in words."""
 
 
 def check(subject: Subject) -> Iterable[Result]:
@@ -21,8 +21,10 @@ def check(subject: Subject) -> Iterable[Result]:
     if live is None:
         sentence = "How full the door is can only be told while the gatekeeper runs."
         return [Result("limits", Level.NOTICE, sentence)]
-    limits = subject.config.limits
-    return [judge(name, int(live[fact]), int(getattr(limits, bound))) for fact, bound, name in GAUGES if fact in live]
+    gauges = live.get("fill")
+    if not isinstance(gauges, dict):
+        return [Result("limits", Level.UNKNOWN, "The gatekeeper does not say how full the door is.")]
+    return [judge(_NAMES.get(name) or str(name), int(count), int(count_max)) for name, (count, count_max) in gauges.items()]
 
 
 def judge(name: str, count: int, count_max: int) -> Result:

@@ -138,7 +138,6 @@ def test_missing_database_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFi
     assert "there is no such file" in shown and "not touched" in shown and "qafila unit run" in shown
 
 
-@pytest.mark.fault(24)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_damaged_database_is_a_sentence(qafila: Qafila, tmp_path: Path, command: str) -> None:
     (tmp_path / "data" / "unit.db").write_bytes(b"junk" * 5000)
@@ -155,7 +154,6 @@ def test_database_of_a_newer_release_is_a_sentence_and_json(qafila: Qafila, tmp_
     assert said.code == 3 and "newer release" in said.facts["error"] and said.facts["code"] == "wrong-release"
 
 
-@pytest.mark.fault(25)
 def test_reading_does_not_wait_for_a_writer(qafila: Qafila, tmp_path: Path) -> None:
     writer = sqlite3.connect(tmp_path / "data" / "unit.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")

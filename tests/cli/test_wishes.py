@@ -83,7 +83,6 @@ def test_wait_that_ends_without_an_answer_says_that_it_stays_noted(
         assert len(open_commands(db)) == 1
 
 
-@pytest.mark.fault(25)
 def test_locked_database_is_a_sentence_and_nothing_is_noted(
     qafila: Qafila, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

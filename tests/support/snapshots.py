@@ -108,7 +108,7 @@ REFUSED = FindingRow(
     1,
     "item-rejected",
     uid(4),
-    "MANSOURI's study was refused by the centre; the other studies go on.",
+    "One study was refused by the centre; the other studies go on.",
     "warning",
     "2026-11-22T08:40:00.000Z",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from textual.pilot import Pilot
 from tests.support.snapshots import LINK_DOWN, snapshot
 from tests.tui.driving import line, until
 from tests.tui.fakes import FakeClock, FakeReader
+from tests.tui.make_picture import PICTURE, today_svg
 from tui.app import QafilaApp
 from tui.screens.study import StudyPage
 
@@ -45,3 +47,10 @@ def test_today_looks_as_it_did_without_colour(snap_compare: Any, monkeypatch: py
 
 def test_study_looks_as_it_did(snap_compare: Any) -> None:
     assert snap_compare(_app(), terminal_size=(80, 24), run_before=_study_open)
+
+
+@pytest.mark.asyncio
+async def test_picture_in_the_documentation_is_of_the_screen_as_it_is_and_loads_nothing() -> None:
+    drawn = await today_svg()
+    assert PICTURE.read_text(encoding="utf-8") == drawn, "run: python -m tests.tui.make_picture"
+    assert set(re.findall(r"https?://[^\"\s)]*", drawn)) <= {"http://www.w3.org/2000/svg"}

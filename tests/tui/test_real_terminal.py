@@ -98,7 +98,6 @@ def test_screen_paints_10000_studies_and_takes_a_command_with_nothing_else_runni
         assert [command.kind for command in open_commands(db)] == ["hold"]
 
 
-@pytest.mark.fault(25)
 def test_screen_paints_and_answers_while_another_program_holds_the_write_lock(big_unit: Path) -> None:
     with open_unit(big_unit.parent / "data" / "unit.db") as db, write(db), terminal(big_unit) as screen:
         screen.wait_for(b"PATIENT, Number9999")

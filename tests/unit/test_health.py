@@ -69,13 +69,11 @@ def _one(results: Iterable[Result]) -> Result:
     ("free_bytes", "level"),
     [(10 * GIB, Level.FINE), (3 * GIB, Level.WARNING), (GIB - 1, Level.ALARM), (1000, Level.ALARM)],
 )
-@pytest.mark.fault(15)
 def test_disk_level_follows_the_floors(free_bytes: int, level: Level) -> None:
     assert disk.judge_space(free_bytes, 100 * GIB, LimitSet()).level is level
 
 
 @pytest.mark.parametrize(("free_count", "level"), [(5000, Level.FINE), (3000, Level.WARNING), (1999, Level.ALARM)])
-@pytest.mark.fault(16)
 def test_inode_level_follows_the_floor(free_count: int, level: Level) -> None:
     assert disk.judge_inodes(free_count, 100_000, LimitSet()).level is level
 
@@ -92,7 +90,6 @@ def _with_data_dir(config: UnitConfig, folder: Path) -> UnitConfig:
     return msgspec.structs.replace(config, unit=msgspec.structs.replace(config.unit, data_dir=str(folder)))
 
 
-@pytest.mark.fault(36)
 @pytest.mark.parametrize(
     ("clock", "last_at", "boot_mark", "doubt"),
     [
@@ -143,7 +140,6 @@ def test_damaged_page_is_found(config: UnitConfig) -> None:
         assert next(iter(databases.check(subject))).level is Level.ALARM
 
 
-@pytest.mark.fault(12)
 def test_silent_process_is_an_alarm_and_a_stopped_unit_one_warning(config: UnitConfig) -> None:
     with looking_at(config) as subject:
         assert _one(processes.check(subject)).level is Level.WARNING
@@ -180,7 +176,7 @@ def test_link_that_was_never_tried_is_a_notice_for_each_destination(config: Unit
 
 @pytest.mark.parametrize(("count", "level"), [(0, Level.FINE), (14, Level.FINE), (15, Level.WARNING)])
 def test_door_that_is_nearly_full_is_a_warning(config: UnitConfig, count: int, level: Level) -> None:
-    write_live(config.run_dir, "gatekeeper", {"connection_count": count}, CLOCK)
+    write_live(config.run_dir, "gatekeeper", {"fill": {"connection_count": [count, 16]}}, CLOCK)
     with looking_at(config) as subject:
         assert _one(limits.check(subject)).level is level
 

@@ -104,7 +104,6 @@ def test_age_is_said_in_one_unit(at: str, words: str) -> None:
     assert sentences.age(at, NOW_S) == words
 
 
-@pytest.mark.fault(36)
 def test_time_in_the_future_is_said_to_be_a_changed_clock_not_an_age() -> None:
     assert (
         sentences.last_sync("2036-11-22T09:12:00Z", NOW_S, UTC) == "last sync 2036-11-22 09:12 (the clock has changed)"
