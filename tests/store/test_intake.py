@@ -66,6 +66,16 @@ def test_same_uid_with_other_bytes_raises_an_alarm_and_changes_nothing_else(unit
     assert unit.rows("SELECT kind, subject_id, severity FROM finding") == [("sop-conflict", "1.2.3.1.9.1", "alarm")]
 
 
+def test_same_data_set_in_another_file_is_known(unit: Store) -> None:
+    """Two Orthanc versions write different file headers for one data set."""
+    row = made_kept(1)
+    keep_instances(unit, made_stamp(), [row], ["pacs"], None)
+    other_file = replace(row, instance=replace(row.instance, sha256="e" * 64, blob_uuid="f" * 36))
+
+    assert keep_instances(unit, made_stamp(), [other_file], ["pacs"], None).known == (row.instance.sop_instance_uid,)
+    assert instances.find_instance(unit, row.instance.sop_instance_uid) == (row.instance, LocalState.PRESENT)
+
+
 @pytest.mark.parametrize("state", [LocalState.MISSING, LocalState.CORRUPT])
 def test_instance_that_was_lost_takes_the_new_copy(unit: Store, state: LocalState) -> None:
     keep_instances(unit, made_stamp(), [made_kept(1)], ["pacs"], None)
