@@ -140,7 +140,7 @@ def make_index(unit: KeptUnit, rows: list[KeptRow]) -> None:
         db.commit()
 
 
-def rewritten(path: Path, target: Path, **values: str) -> Path:
+def rewritten(path: Path, target: Path, **values: object) -> Path:
     """A copy of a file with other values under the same SOP Instance UID."""
     dataset = pydicom.dcmread(path)
     for keyword, value in values.items():
