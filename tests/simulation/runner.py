@@ -1,6 +1,8 @@
 """The simulation's ``sync/runner.py``: event, handle, commit, act; and adapters that talk to the simulated centres.
 
-A commit that fails is tried again with the same records while events wait; no action starts before its commit.
+No action starts before its commit. A commit that fails is either tried again with the same records while events wait,
+or the engine is thrown away and built again from the store, as ``sync/runner.py`` does; the core bears both, and also
+that the events of a moment are committed together.
 """
 
 from __future__ import annotations
@@ -80,10 +82,12 @@ class RunnerModel:
     def look_for_commands(self) -> None:
         if not self.started:
             return
+        self._drain()  # a command is read against rows that are up to date
         for command_id in list(self.world.store.open_commands):
             event = self.world.command_event(command_id)
             if event is not None and self.world.runner is self:
                 self.feed(event)
+                self._drain()
 
     def _again(self, action: Callable[[], None]) -> None:
         self.retry_count += 1
@@ -94,17 +98,30 @@ class RunnerModel:
         if not self.started or self.world.runner is not self:
             return
         self.events.append(event)
-        if self.stuck or self.busy:
-            return
-        self._drain()
+        if not self.world.batching:
+            self._drain()
+        elif len(self.events) == 1:
+            self.world.later(0.01, self._drain)
 
     def _drain(self) -> None:
+        if self.stuck or self.busy or self.world.runner is not self:
+            return
         self.busy = True
         while self.events and not self.stuck and self.world.runner is self:
-            self._handle(self.events.popleft())
+            self._turn()
         self.busy = False
 
-    def _handle(self, event: Event) -> None:
+    def _turn(self) -> None:
+        """Handle one event, or all that came in this moment, and commit what comes of it."""
+        effects: list[Effect] = []
+        for _ in range(len(self.events) if self.world.batching else 1):
+            effects += self._handle(self.events.popleft())
+        self._commit(
+            [effect for effect in effects if isinstance(effect, RECORDS)],
+            [effect for effect in effects if not isinstance(effect, RECORDS)],
+        )
+
+    def _handle(self, event: Event) -> list[Effect]:
         world = self.world
         effects = world.engine.handle(event, world.now)
         if isinstance(event, WorkArrived):
@@ -112,10 +129,7 @@ class RunnerModel:
                 if row.notified_mono_s is None:
                     row.notified_mono_s = world.now
         world.check.event_handled(effects)
-        self._commit(
-            [effect for effect in effects if isinstance(effect, RECORDS)],
-            [effect for effect in effects if not isinstance(effect, RECORDS)],
-        )
+        return effects
 
     def _commit(self, records: Sequence[Effect], actions: Sequence[Effect]) -> None:
         world = self.world
@@ -123,6 +137,9 @@ class RunnerModel:
             world.cut()
             return
         if records and world.io_fails():
+            if world.rebuilding:
+                world.start_over()
+                return
             self.stuck = True
             self._again(lambda: self._commit_again(records, actions))
             return
@@ -142,8 +159,7 @@ class RunnerModel:
     def _commit_again(self, records: Sequence[Effect], actions: Sequence[Effect]) -> None:
         self.stuck = False
         self._commit(records, actions)
-        if not self.stuck and not self.busy:
-            self._drain()
+        self._drain()
 
     def _act(self, action: Action) -> None:
         match action:

@@ -55,6 +55,8 @@ class World:
         self.centres = {name: Centre(name, self.rng) for name in script.destinations}
         self.rate_bytes_per_s = rate_bytes_per_s or self.rng.choice(RATES)
         self.paths = {name: Path(rate_bytes_per_s=self.rate_bytes_per_s) for name in script.destinations}
+        self.batching = self.rng.random() < 0.5
+        self.rebuilding = self.rng.random() < 0.5
         self.powered = False
         self.boot = 0
         self.cut_armed = ""
@@ -120,9 +122,18 @@ class World:
         """Power comes, or the process is started again."""
         self.boot += 1
         self.powered = True
+        self.new_life()
+        self.runner.recover()
+
+    def new_life(self) -> None:
+        """A new engine that knows nothing yet, and a runner whose forerunner is not heard any more."""
         self.engine = Engine(replace(self.policy, jitter_seed=self.policy.jitter_seed + self.boot))
         self.runner = RunnerModel(self)
-        self.runner.recover()
+
+    def start_over(self) -> None:
+        """The runner throws its engine away, because a commit failed, and begins anew after a pause."""
+        self.new_life()
+        self.later(self.rng.choice((0.5, 2.0, 30.0)), self.runner.recover)
 
     def restarted_event(self) -> Restarted:
         """What the store says at a start."""
