@@ -342,7 +342,8 @@ def _connect(table: DimseDestination, limits: LimitSet, guard: Guard) -> socket.
         raise Failed(failure("stalled")) from error
     except (OSError, ssl.CertificateError) as error:
         connection.close()
-        raise Failed(connect_failure(error) or failure("stalled" if guard.expired else "connection-lost")) from error
+        cause = failure("stalled") if guard.expired else connect_failure(error)
+        raise Failed(cause or failure("connection-lost")) from error
     return connection
 
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import array
 import fcntl
+import os
 import socket
 import termios
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
 from appliance.clock import Clock
@@ -49,11 +51,15 @@ class Guard:
     ) -> None:
         self._done.set()
         self._thread.join()
+        with self._lock:
+            self._release()
 
     def watch(self, connection: socket.socket) -> None:
         """From now on this is the socket to watch and to cut."""
         with self._lock:
-            self._socket = connection
+            self._release()
+            # A descriptor of our own: wrapping a socket in TLS takes the descriptor away from the object we were given.
+            self._socket = socket.socket(fileno=os.dup(connection.fileno()))
             self._moved_mono_s = self._clock.mono_s()
 
     def begin(self, size_bytes: int) -> None:
@@ -101,11 +107,13 @@ class Guard:
     def _shut_down(self) -> None:
         if self._socket is None:
             return
-        try:
-            # The base class's method: SSLSocket.shutdown would drop the TLS object under the thread that uses it.
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-        except OSError:
-            return
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _release(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 def _unsent_bytes(connection: socket.socket) -> int:

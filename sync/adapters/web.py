@@ -118,6 +118,9 @@ class WebSession:
         for piece in response.iter_raw():
             self.guard.progress()
             yield piece
+        if self.guard.expired:
+            # A body without a length ends where the connection does, also where the guard cut it.
+            raise Failed(failure("stalled"))
 
     def read_all(self, response: httpx.Response) -> bytes:
         """A small body.
