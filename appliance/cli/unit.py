@@ -16,12 +16,14 @@ from pathlib import Path
 
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
-from appliance.live import write_live
+from appliance.live import read_live, write_live
 from appliance.logging import log
 from appliance.orthanc import process as orthanc_process
-from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError, check_port
+from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError, check_port, end_process, spawn
 
 WATCH_S = 0.2
+DOOR_START_S_MAX = 30.0
+RECOVERY_STOP_S_MAX = 10.0
 
 
 def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -107,10 +109,13 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
         return [python, "-m", name, "--config", str(config_path)]
 
     def recover(phase: str) -> None:
-        done = subprocess.run([*module("appliance.orthanc.recovery"), "--phase", phase], check=False)
-        if done.returncode != 0 and not stop.is_set():
+        recovery = spawn(ChildSpec("recovery", [*module("appliance.orthanc.recovery"), "--phase", phase]))
+        while recovery.poll() is None and not stop.wait(0.02):
+            pass
+        end_process(recovery, RECOVERY_STOP_S_MAX)
+        if recovery.returncode != 0 and not stop.is_set():
             raise SupervisorError(
-                f"recovery could not finish (phase {phase}, exit code {done.returncode}). "
+                f"recovery could not finish (phase {phase}, exit code {recovery.returncode}). "
                 "Nothing was deleted; the lines above say what stands in the way"
             )
 
@@ -126,6 +131,9 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
         if not stop.is_set():
             recover("index")
 
+    def after_gatekeeper(process: subprocess.Popen[bytes]) -> None:
+        _wait_for_door(config, process, stop)
+
     return [
         ChildSpec(
             "orthanc",
@@ -137,5 +145,21 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
         ),
         ChildSpec("intake", module("appliance.orthanc.intake")),
         ChildSpec("sync", module("sync"), stop_s_max=15.0),
-        ChildSpec("gatekeeper", module("appliance.gatekeeper")),
+        ChildSpec("gatekeeper", module("appliance.gatekeeper"), after_start=after_gatekeeper),
     ]
+
+
+def _wait_for_door(config: UnitConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    """Until the gatekeeper says that it listens; its own sentence is on stderr when it cannot."""
+    clock = SystemClock()
+    deadline_mono_s = clock.mono_s() + DOOR_START_S_MAX
+    while not stop.wait(0.02):
+        facts = read_live(config.run_dir, "gatekeeper", clock)
+        if facts is not None and facts["pid"] == process.pid:
+            return
+        if process.poll() is not None:
+            raise SupervisorError(
+                f"the gatekeeper ended at once with exit code {process.returncode}; see the line above"
+            )
+        if clock.mono_s() > deadline_mono_s:
+            raise SupervisorError(f"the gatekeeper did not open the door within {DOOR_START_S_MAX:.0f} s")

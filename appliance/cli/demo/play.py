@@ -21,8 +21,8 @@ from appliance.cli.demo.stage import DemoError, Stage, open_stage
 from appliance.clock import SystemClock
 
 LINK_AWAY_S = 4.0
-CONFIRM_S_PER_MB = 20.0
-CONFIRM_S_MIN = 180.0
+CUT_S_MAX = 5.0
+"""Small or well-compressed pictures never reach the byte at which the link was to break; then it is cut by hand."""
 STALL_S_MAX = 180.0
 """Nothing confirmed for this long while the link is there: the demo says so and gives up, the unit would not."""
 
@@ -91,7 +91,7 @@ class Play:
 
     def _wait_for_cut(self, stage: Stage) -> None:
         """The link cuts itself in the middle of the bytes; if compression or luck kept them few, it is cut now."""
-        deadline_mono_s = self._clock.mono_s() + 15.0
+        deadline_mono_s = self._clock.mono_s() + CUT_S_MAX
         while not stage.link.is_cut and self._clock.mono_s() < deadline_mono_s:
             if not self._tally(stage).waiting:
                 break

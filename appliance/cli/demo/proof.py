@@ -26,9 +26,24 @@ def unequal_at_centre(stage: Stage, pictures: Sequence[Picture]) -> list[str]:
         with tempfile.NamedTemporaryFile(dir=stage.folder, suffix=".dcm") as copy:
             if not _fetch(stage, picture.sop_instance_uid, Path(copy.name)):
                 lines.append(f"{picture.path.name}: the centre does not hold it")
-            elif not compare(picture.path, Path(copy.name)).equal:
+            elif not compare(_as_part10(picture.path, stage.folder), Path(copy.name)).equal:
                 lines.append(f"{picture.path.name}: the centre holds another data set or other pixels")
     return lines
+
+
+def _as_part10(path: Path, folder: Path) -> Path:
+    """The file itself, or, for a bare data set (before 1993 there was no file header), a copy with a header."""
+    with path.open("rb") as file:
+        if file.read(132)[128:] == b"DICM":
+            return path
+    import pydicom
+    from pydicom.uid import ImplicitVRLittleEndian
+
+    picture = pydicom.dcmread(path, force=True)
+    picture.file_meta.TransferSyntaxUID = picture.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    copy = folder / "as-part10.dcm"
+    picture.save_as(copy, enforce_file_format=True)
+    return copy
 
 
 def _fetch(stage: Stage, sop_instance_uid: str, target: Path) -> bool:
