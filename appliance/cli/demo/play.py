@@ -65,6 +65,7 @@ class Play:
             screen = None if self._headless else self._open_screen(stage)
             try:
                 tally, refused_now = self._story(stage, pictures)
+                self._say_findings(stage)
                 unequal = unequal_at_centre(stage, [p for p in pictures if p.sop_instance_uid in tally.kept_uids])
             finally:
                 if screen is not None:
@@ -157,6 +158,14 @@ class Play:
             set_aside=tuple((r.sop_instance_uid, r.failure_sentence) for r in rows if r.state.value == "rejected"),
             kept_uids=frozenset(r.sop_instance_uid for r in rows),
         )
+
+    def _say_findings(self, stage: Stage) -> None:
+        from appliance.store.connect import open_reader
+
+        with open_reader(stage.config.unit_db) as db:
+            sentences = [row[0] for row in db.rows("SELECT sentence FROM finding WHERE cleared_at = '' ORDER BY 1")]
+        for sentence in sentences:
+            self._say(f"the unit says: {sentence}")
 
     def _report(self, tally: Tally, refused: Sequence[Unsendable], unequal: Sequence[str], seconds: float) -> int:
         for uid, sentence in tally.set_aside:
