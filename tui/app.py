@@ -30,7 +30,8 @@ from tui.widgets.study_list import StudyList
 TICK_S = 1.0
 FRESH_S = 5.0
 """A state read longer ago than this is no ground to say that power may go."""
-UNDO_S = 10.0
+SAID_S = 10.0
+"""How long a sentence stands, and how long what it tells of can be undone (``ux.md`` 4)."""
 
 _UNDO_KINDS = {"stat": "routine", "routine": "stat", "hold": "release", "release": "hold"}
 _SAID = {
@@ -67,7 +68,9 @@ class QafilaApp(App[int]):
         self._trouble = ""
         self._said = ""
         self._undo: tuple[str, str] | None = None
+        self._said_until_mono_s = 0.0
         self._undo_until_mono_s = 0.0
+        self._drawn_minute = 0
         self.snapshot: Snapshot | None = None
 
     def get_default_screen(self) -> Screen[None]:
@@ -89,8 +92,7 @@ class QafilaApp(App[int]):
         """A new picture: draw every page that is open."""
         self.snapshot = message.snapshot
         self._trouble = ""
-        for page in self._pages():
-            page.show(message.snapshot, self._clock.wall_s(), self._zone)
+        self._draw_pages()
         if isinstance(self.screen, StudyPage):
             self._read_study(self.screen)
         self._draw_frame()
@@ -120,9 +122,10 @@ class QafilaApp(App[int]):
             self._say(message.trouble)
         elif message.undo_kind:
             self._undo = (message.undo_kind, message.study_instance_uid)
-            self._undo_until_mono_s = self._clock.mono_s() + UNDO_S
+            self._undo_until_mono_s = self._clock.mono_s() + SAID_S
             self._say(f"{message.said} F7 undoes it.")
         else:
+            self._undo = None
             self._say(message.said)
         self._poller.soon()
 
@@ -144,7 +147,7 @@ class QafilaApp(App[int]):
         wanted = action(action_id)
         if action_id != "leave" and not (isinstance(page, Page) and action_id in page.ACTION_IDS):
             return
-        self._end_old_offer()
+        self._end_what_was_said()
         reason = wanted.blocked(self._situation())
         if reason:
             self._say(f"{wanted.label(self._situation().selected)} - not now: {reason}.")
@@ -183,7 +186,9 @@ class QafilaApp(App[int]):
         self._undo = None
         rows = self.snapshot.studies if self.snapshot else ()
         study = next((row for row in rows if row.study_instance_uid == study_instance_uid), None)
-        if study is not None:
+        if study is None:
+            self._say("It has left this list; there is nothing to undo any more.")
+        else:
             self._give(kind, study, undoes=True)
 
     def do_queue(self) -> None:
@@ -228,19 +233,30 @@ class QafilaApp(App[int]):
 
     def _situation(self, screen: Screen[object] | None = None) -> Situation:
         page = screen if isinstance(screen, Page) else self._page()
-        offered = self._undo is not None and self._clock.mono_s() < self._undo_until_mono_s
-        return Situation(self.snapshot, page.selected if page.is_mounted else None, offered)
+        return Situation(self.snapshot, page.selected if page.is_mounted else None, self._undo is not None)
 
     def _tick(self) -> None:
         """Once a second: ages grow, offers end, a picture becomes too old to promise anything."""
-        self._end_old_offer()
+        self._end_what_was_said()
+        minute = int(self._clock.wall_s() // 60)
+        if minute != self._drawn_minute:
+            self._drawn_minute = minute
+            self._draw_pages()
         self._draw_frame()
 
-    def _end_old_offer(self) -> None:
-        """The way back is open for ten seconds; its sentence goes with it."""
-        if self._undo is not None and self._clock.mono_s() >= self._undo_until_mono_s:
+    def _end_what_was_said(self) -> None:
+        """A sentence stands for ten seconds, and so does the way back that it may offer."""
+        now_mono_s = self._clock.mono_s()
+        if now_mono_s >= self._undo_until_mono_s:
             self._undo = None
+        if now_mono_s >= self._said_until_mono_s:
             self._said = ""
+
+    def _draw_pages(self) -> None:
+        """Every open page from the picture there is."""
+        if self.snapshot is not None:
+            for page in self._pages():
+                page.show(self.snapshot, self._clock.wall_s(), self._zone)
 
     def _draw_frame(self) -> None:
         """The always-visible lines of every open page."""
@@ -253,6 +269,7 @@ class QafilaApp(App[int]):
 
     def _say(self, sentence: str) -> None:
         self._said = sentence
+        self._said_until_mono_s = self._clock.mono_s() + SAID_S
         self._draw_frame()
 
     def _read_study(self, page: StudyPage) -> None:

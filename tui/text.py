@@ -18,7 +18,7 @@ CURSOR = "›"
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Widths in cells, each with its trailing blank; 0 leaves a column out. Their sum is at most the width of the list."""
+    """Widths in cells, each with its trailing blank; 0 leaves a column out. Together at most the list's width."""
 
     stat: int
     time: int

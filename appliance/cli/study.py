@@ -47,9 +47,8 @@ def _run(arguments: argparse.Namespace) -> int:
         items = ", ".join(f"{item.destination}: {sentences.item_state(item.state)}" for item in instance.items)
         print(f"  {instance.sop_instance_uid}  {sentences.size(instance.size_bytes)}  {instance.local_state}  {items}")
     for entry in journal:
-        move = f" {entry.from_state} -> {entry.to_state}" if entry.to_state else ""
         at = sentences.clock_time(entry.at, zone, now_s)
-        print(f"  {at}  {entry.subject} {entry.event}{move} ({display.safe_text(entry.actor)})")
+        print(f"  {at}  {entry.subject} {sentences.journal_move(entry)} ({display.safe_text(entry.actor)})")
     return code
 
 

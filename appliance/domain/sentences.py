@@ -19,7 +19,7 @@ from appliance.domain.snapshot import (
     StudyRow,
     StudyState,
 )
-from appliance.domain.values import ItemState, LinkState
+from appliance.domain.values import ItemState, JournalEntry, LinkState
 
 STAT_MARK = "▲ STAT"
 MINUTE_S = 60
@@ -337,6 +337,17 @@ def needs_person(snapshot: Snapshot) -> bool:
     )
 
 
+def journal_move(entry: JournalEntry) -> str:
+    """What happened and, where a state changed, from where to where: ``accepted sending → sent``."""
+    if not entry.to_state:
+        return entry.event
+    return (
+        f"{entry.event} {entry.from_state} → {entry.to_state}"
+        if entry.from_state
+        else f"{entry.event} → {entry.to_state}"
+    )
+
+
 def sentence_end(text: str) -> str:
     """``text`` with exactly one end mark, or empty."""
     stripped = text.strip()
@@ -344,6 +355,8 @@ def sentence_end(text: str) -> str:
 
 
 def _stored_here(study_count: int) -> str:
+    if study_count == 0:
+        return "nothing waits"
     return f"{studies(study_count)} {'is' if study_count == 1 else 'are'} stored here"
 
 

@@ -24,7 +24,7 @@ def check(subject: Subject) -> Iterable[Result]:
     gauges = live.get("fill")
     if not isinstance(gauges, dict):
         return [Result("limits", Level.UNKNOWN, "The gatekeeper does not say how full the door is.")]
-    return [judge(_NAMES.get(name) or str(name), int(count), int(count_max)) for name, (count, count_max) in gauges.items()]
+    return [judge(_NAMES.get(name) or str(name), int(count), int(bound)) for name, (count, bound) in gauges.items()]
 
 
 def judge(name: str, count: int, count_max: int) -> Result:

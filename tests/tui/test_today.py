@@ -116,6 +116,41 @@ async def test_undo_is_refused_with_a_reason_after_ten_seconds() -> None:
         assert reader.given == [("hold", uid(2))]
 
 
+async def test_way_back_is_not_kept_open_by_another_sentence() -> None:
+    reader, clock = FakeReader(snapshot()), FakeClock()
+    async with driven(reader, clock) as (app, pilot):
+        await pilot.press("down", "f3")
+        await until(pilot, lambda: "F7 undoes it" in line(app, "notice"))
+        clock.mono += 9
+        await pilot.press("f8")
+        clock.mono += 2
+        await pilot.press("f7")
+        assert "not now: nothing was done in the last ten seconds" in line(app, "notice")
+        assert reader.given == [("hold", uid(2))]
+
+
+async def test_sentence_leaves_after_ten_seconds_and_the_time_of_day_goes_on() -> None:
+    reader, clock = FakeReader(snapshot()), FakeClock()
+    async with driven(reader, clock) as (app, pilot):
+        await pilot.press("f8")
+        assert "not now" in line(app, "notice")
+        clock.mono += 10
+        clock.wall += 60
+        await until(pilot, lambda: line(app, "notice") == "" and "09:21" in line(app, "title"))
+
+
+async def test_undo_of_a_study_that_left_the_list_says_so() -> None:
+    reader = FakeReader(snapshot())
+    async with driven(reader) as (app, pilot):
+        await pilot.press("down", "f3")
+        await until(pilot, lambda: "F7 undoes it" in line(app, "notice"))
+        reader.show(snapshot((DAY[0],)))
+        await until(pilot, lambda: app.snapshot is not None and len(app.snapshot.studies) == 1)
+        await pilot.press("f7")
+        assert "nothing to undo any more" in line(app, "notice")
+        assert reader.given == [("hold", uid(2))]
+
+
 async def test_action_that_cannot_be_done_stays_visible_and_says_why() -> None:
     reader = FakeReader(snapshot())
     async with driven(reader) as (app, pilot):

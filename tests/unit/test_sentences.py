@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from appliance.domain import sentences
 from appliance.domain.snapshot import FindingRow, LinkRow, PowerState, StudyState
-from appliance.domain.values import ItemState, LinkState
+from appliance.domain.values import ItemState, JournalEntry, LinkState
 from appliance.store.errors import StoreFault
 from tests.support.snapshots import DAY, LINK_DOWN, LINK_UP, NOW_S, snapshot, study
 
@@ -187,3 +187,11 @@ def test_link_state_without_contact_never_sounds_connected() -> None:
     unknown = replace(LINK_UP, state=LinkState.UNKNOWN)
     assert "connected" not in sentences.link_line(unknown, 1, NOW_S, UTC)
     assert sentences.link_summary((LINK_UP, unknown)) == "link: no contact yet"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [("sending", "sent", "accepted sending → sent"), ("", "given", "accepted → given"), ("", "", "accepted")],
+)
+def test_journal_line_says_the_move_there_was(before: str, after: str, words: str) -> None:
+    assert sentences.journal_move(JournalEntry(1, "", "item", "1", "accepted", before, after, "sync", "")) == words

@@ -113,8 +113,7 @@ class StudyPage(Page):
         lines = ["HISTORY, newest first"]
         for entry in journal[:JOURNAL_COUNT_MAX]:
             at = sentences.clock_time(entry.at, self._zone, self._now_s)
-            move = f" {entry.from_state} → {entry.to_state}" if entry.to_state else ""
-            lines.append(f"{at}  {display.safe_text(entry.event)}{move} ({display.safe_text(entry.actor)})")
+            lines.append(f"{at}  {display.safe_text(sentences.journal_move(entry))} ({display.safe_text(entry.actor)})")
         return lines
 
 
