@@ -114,7 +114,7 @@ def move_item(
         if item.state is not from_state:
             return item
         if receipt is not None:
-            keep_receipt(db, stamp, item_id, receipt)
+            _keep_receipt(db, stamp, item_id, receipt)
         db.change(
             """UPDATE outbox SET state = ?, attempt_count = ?, changed_at = ?, failure_kind = ?, failure_code = ?,
                 failure_sentence = ? WHERE item_id = ?""",
@@ -133,31 +133,6 @@ def move_item(
             detail=_move_detail(item, failure, receipt),
         )
     return None
-
-
-def keep_receipt(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> None:
-    """Keep the proof for an item; ``move_item`` does it on the way to ``confirmed``.
-
-    Raises:
-        StoreError: ``refused`` when the receipt's digest, instance or destination is not the item's, when its evidence
-            is about another digest, or when a receipt stands already.
-    """
-    if receipt.evidence.sha256 != receipt.sha256:
-        raise StoreError(StoreFault.REFUSED, f"{db.path}: the evidence is about other bytes than the receipt")
-    with write(db):
-        db.change(
-            """INSERT INTO receipt (item_id, destination, sop_instance_uid, sha256, method, evidence, received_at)
-                VALUES (?, ?, ?, ?, ?, ?, ?)""",
-            (
-                item_id,
-                receipt.destination,
-                receipt.sop_instance_uid,
-                receipt.sha256,
-                receipt.evidence.method,
-                _evidence_json(receipt),
-                stamp.at,
-            ),
-        )
 
 
 def note_recheck(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> bool:
@@ -252,6 +227,25 @@ def set_priority(db: Store, stamp: Stamp, item_ids: Sequence[int], priority: Pri
                     actor=actor,
                 )
     return len(items)
+
+
+def _keep_receipt(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> None:
+    """Private, so that no receipt is ever kept without the move it belongs to. The schema checks what it is about."""
+    if receipt.evidence.sha256 != receipt.sha256:
+        raise StoreError(StoreFault.REFUSED, f"{db.path}: the evidence is about other bytes than the receipt")
+    db.change(
+        """INSERT INTO receipt (item_id, destination, sop_instance_uid, sha256, method, evidence, received_at)
+            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        (
+            item_id,
+            receipt.destination,
+            receipt.sop_instance_uid,
+            receipt.sha256,
+            receipt.evidence.method,
+            _evidence_json(receipt),
+            stamp.at,
+        ),
+    )
 
 
 def _the_item(db: Store, item_id: int) -> OutboxItem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding
 from appliance.store.intake import keep_instances
 from appliance.store.journal import read_journal
-from tests.store.made import HandClock, digest_of, fresh_unit, made_kept, made_stamp
+from tests.store.made import HandClock, digest_of, fresh_unit, made_kept, made_receipt, made_stamp
 
 BUSY = Failure(FailureKind.TRANSIENT, "http-503", "The centre is busy.")
 
@@ -90,6 +91,19 @@ def test_move_keeps_the_failure_until_the_next_move_says_otherwise(unit: Store) 
 def test_move_of_an_unknown_item_is_refused(unit: Store) -> None:
     with pytest.raises(StoreError, match="no outbox item 7"):
         outbox.move_item(unit, made_stamp(), 7, ItemState.PENDING, ItemState.READY, "step", attempt_count=0)
+
+
+def test_receipt_whose_evidence_is_about_other_bytes_confirms_nothing(unit: Store) -> None:
+    keep_instances(unit, made_stamp(), [made_kept(1)], ["pacs"], None)
+    (item,) = outbox.load_items(unit, [1])
+    receipt = made_receipt(item)
+    receipt = replace(receipt, evidence=replace(receipt.evidence, sha256="0" * 64))
+
+    with pytest.raises(StoreError, match="evidence is about other bytes"):
+        outbox.move_item(
+            unit, made_stamp(), 1, item.state, ItemState.CONFIRMED, "proved", attempt_count=1, receipt=receipt
+        )
+    assert outbox.load_items(unit, [1]) == (item,)
 
 
 def test_closing_an_attempt_twice_is_refused(unit: Store) -> None:
