@@ -149,7 +149,7 @@ class ModelStore:
         return tuple(items[:count])
 
     def sent_items(self, destination: str, count: int, after_item_id: int) -> tuple[OutboxItem, ...]:
-        """As ``appliance.store.outbox.sent_items``; ids grow with arrival, so the dict is in their order."""
+        """As ``appliance.store.outbox.sent_after``; ids grow with arrival, so the dict is in their order."""
         found = []
         for item_id, row in self.rows.items():
             if item_id > after_item_id and row.item.state is ItemState.SENT and row.item.destination == destination:
