@@ -128,7 +128,7 @@ def note(unit: Store, sop_instance_uid: str, blob_uuid: str, damage: Damage) -> 
     """The instance's state, if it lives in that blob, and the finding; noting the same again changes nothing."""
     known = find_instance(unit, sop_instance_uid)
     if known and known[0].blob_uuid == blob_uuid and known[1] is not LocalState.EVICTED:
-        # A blob that cannot be read now may be readable later: it is still there, and sync checks before sending.
+        # One that cannot be read counts as damaged until a later reading succeeds.
         state = LocalState.MISSING if damage.kind == MISSING else LocalState.CORRUPT
         set_local_state(unit, unit.stamp(), sop_instance_uid, state, damage.kind, actor="intake")
     is_news = note_finding(
