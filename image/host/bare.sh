@@ -49,6 +49,6 @@ unshare --mount --pid --fork --kill-child sh -ceu '
         mkdir -p "$root$dir"
         mount --bind -o ro "$dir" "$root$dir"
     done
-    chroot "$root" make -C /qafila "$@"
+    chroot "$root" make --no-print-directory -C /qafila "$@"
     exit $?
 ' sh "$root" "$folders ${QAFILA_TEST_DATA-}" "$@"
