@@ -169,7 +169,6 @@ def accepted(turn: Turn, lane: Lane, batch: Batch, event: ItemAccepted) -> None:
     """The destination took it; proof is another matter."""
     item = batch.items.pop(event.item_id)
     batch.accepted.append(turn.move(item, ItemEvent.ACCEPTED))
-    lane.proof.sent_maybe = True
     lane.link.answered()
     commands.miss(turn, item.item_id)
 
@@ -205,6 +204,8 @@ def ended(turn: Turn, lane: Lane, batch: Batch, event: TransferEnded) -> None:
     for item in batch.accepted:
         if len(lane.proof.fresh) < turn.policy.limits.candidate_count_max:
             lane.proof.fresh[item.item_id] = item
+        else:
+            lane.proof.sent_maybe = True
 
 
 def _put_back_unreported(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> None:
@@ -223,7 +224,8 @@ def _set_pace(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> 
     """Rest after a transfer in which nothing was accepted, so that a centre in trouble is not hammered."""
     if batch.accepted:
         lane.fruitless_count = 0
-    if batch.accepted or (batch.yielding and failure is None):
+    link_failed = failure is not None and failure.kind is not FailureKind.TRANSIENT  # then the link's back-off rules
+    if batch.accepted or link_failed or (batch.yielding and failure is None):
         return
     lane.fruitless_count += 1
     rest(turn, lane, lane.fruitless_count, failure.retry_after_s if failure else batch.asked_to_wait_s)
