@@ -112,6 +112,10 @@ class HeaderReader:
         """
         return header_from(self._ask({"do": "header", "path": str(path)}, self._answer_s_max))
 
+    def warm(self) -> None:
+        """Start the child if it does not run, without waiting for it: a picture is on its way."""
+        self._running()
+
     def check_complete(self, path: Path) -> None:
         """Return when the file is structurally whole (``structure.check_complete``).
 

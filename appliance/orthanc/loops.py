@@ -15,7 +15,7 @@ from appliance.clock import Clock
 from appliance.config import UnitConfig
 from appliance.dicom.header import HeaderReader
 from appliance.health.clock_doubt import ClockWatch
-from appliance.live import write_live
+from appliance.live import read_live, write_live
 from appliance.orthanc.background import Worker, keep_doing, start
 from appliance.orthanc.notices import Notices
 from appliance.orthanc.rest import OrthancRest
@@ -45,6 +45,7 @@ class LedgerLoop:
     """Ledger first, then what the door says of refusals; a live line each second."""
 
     config: UnitConfig
+    headers: HeaderReader
     take_in: TakeIn
     notices: Notices
     clock_watch: ClockWatch
@@ -59,6 +60,9 @@ class LedgerLoop:
             self._speak()
         elif self.clock.mono_s() - self._live_mono_s >= LIVE_S:
             self.clock_watch.look()
+            gatekeeper = read_live(self.config.run_dir, "gatekeeper", self.clock)
+            if gatekeeper and gatekeeper.get("receiving_count"):
+                self.headers.warm()
             self._speak()
         return POLL_S
 
@@ -116,6 +120,7 @@ def open_ledger_loop(config: UnitConfig, facts: Facts, clock: Clock) -> Iterator
         ensure_destinations(unit, unit.stamp(), destination_names(config))
         yield LedgerLoop(
             config,
+            headers,
             TakeIn(config, unit, door, headers),
             Notices(config, unit, door, headers),
             ClockWatch(unit, door, clock),

@@ -117,8 +117,9 @@ def test_parser_that_stalls_is_killed_and_the_next_file_is_read(tmp_path: Path) 
     stalling = tmp_path / "fifo"
     os.mkfifo(stalling)
     good = small_chest(tmp_path / "good.dcm")
-    with HeaderReader(answer_s_max=1.0) as reader:
+    with HeaderReader() as reader:
         reader.read(good)
+        reader._answer_s_max = 0.3  # the child runs by now, so only this file can make it late
         with pytest.raises(HeaderError) as caught:
             reader.read(stalling)
     assert caught.value.code == "parser-stalled"
@@ -135,6 +136,15 @@ def test_parser_killed_between_two_files_is_started_again(tmp_path: Path) -> Non
         child.kill()
         child.wait()
         assert reader.read(good).study.modality
+
+
+def test_warm_starts_the_parser_that_reads_the_next_file(tmp_path: Path) -> None:
+    with HeaderReader() as reader:
+        reader.warm()
+        started = reader._child
+        assert started is not None
+        reader.read(small_chest(tmp_path / "good.dcm"))
+        assert reader._child is started
 
 
 def assert_others_are_read(bad: Path, codes: set[str], folder: Path) -> None:
