@@ -28,7 +28,11 @@ class RetentionPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofFacts:
-    """What one destination has shown for one instance."""
+    """What one destination has shown for one instance.
+
+    An age is a difference of wall times and means something only when the clock was trusted at both ends: a receipt
+    written in "1970" would look older than any backup. Give ``None`` for an age that began on an untrusted clock.
+    """
 
     destination: str
     state: ItemState
