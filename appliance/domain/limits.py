@@ -40,7 +40,7 @@ class LimitSet:
     element_count_max: int = 100_000
     inflate_ratio_max: int = 100
     inflate_bytes_max: int = 2 * GIB
-    spool_memory_bytes_max: int = 1 * MIB
+    spool_memory_bytes_max: int = 512 * KIB
     """Of the object under way, for each association; more of it waits in an unnamed file."""
     quarantine_file_count_max: int = 1_000
     """Set aside by the gatekeeper; afterwards damaged objects are refused without a copy."""

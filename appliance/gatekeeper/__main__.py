@@ -5,12 +5,17 @@ Exit codes: 0 ended as asked, 2 the configuration cannot be used, 3 the port can
 
 from __future__ import annotations
 
+import sys
+
+# asyncio takes OpenSSL along, 4 MB that this process never uses; it runs without when there is none.
+sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]  # None is how Python marks a module as absent
+
+# ruff: noqa: E402 - all of these import asyncio
 import argparse
 import asyncio
 import errno
 import signal
 import socket
-import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path

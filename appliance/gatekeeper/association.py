@@ -50,7 +50,7 @@ class Association:
         self.began_mono_s = self._loop.time()
         self._traffic_mono_s = self.began_mono_s
         self._stream = PduStream(sock, config.limits)
-        self._spool = Spool(config.quarantine_dir, config.limits)
+        self._spool = Spool(config.quarantine_dir, config.limits, self._stream.run_bytes_max)
         self._request = bytearray()
         self._inbound = Inbound({}, config.limits, self._message_begins)
         self._upstream: Upstream | None = None
@@ -113,7 +113,7 @@ class Association:
         is_receiving, self._open_requests = self.is_receiving, {}
         if is_receiving:
             self._report.changed()
-        self._spool.clear()
+        self._spool.close()
         self._stream.write_last(self._farewell)
         await self._drop_upstream()
         if self._farewell:

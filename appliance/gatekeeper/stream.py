@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import mmap
 import socket
 import struct
 from collections.abc import Container, Iterator
@@ -21,6 +22,11 @@ READ_BYTES = 256 * KIB
 _LINGER_S = 1.0
 _LINGER_BYTES = 256 * KIB
 _KINDS = frozenset(PduType)
+
+
+def pages(size_bytes: int) -> memoryview:
+    """A buffer that takes memory only where it was used, and gives it back to the system when it is dropped."""
+    return memoryview(mmap.mmap(-1, size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 class ConnectionEndedError(Exception):
@@ -38,13 +44,18 @@ class PduStream:
         self._sock = sock
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._view = memoryview(bytearray(HEADER_BYTES + limits.pdu_bytes_max + read_bytes))
+        self._view = pages(HEADER_BYTES + limits.pdu_bytes_max + read_bytes)
         self._end = 0
         self._given = 0
         self._waited_s = 0.0
         """For the PDU under way; only time spent waiting for its sender counts."""
         self.is_torn = False
         """A write was cut off, so nothing more can be said on this connection."""
+
+    @property
+    def run_bytes_max(self) -> int:
+        """The most that one ``read`` gives."""
+        return len(self._view)
 
     async def read(self, quiet_s_max: float | None) -> memoryview:
         """One or more whole PDUs.
@@ -105,8 +116,9 @@ class PduStream:
                 self._sock.send(data)
 
     def close(self) -> None:
-        """Close at once."""
+        """Close at once; the buffer goes now and not when the collector finds the cycles of an ended association."""
         self._sock.close()
+        self._view = memoryview(b"")
 
     async def close_gently(self) -> None:
         """Close so that the last words arrive: unread input would turn the close into a reset (PS3.8, ARTIM)."""
@@ -119,7 +131,7 @@ class PduStream:
         except (OSError, TimeoutError):
             pass
         finally:
-            self._sock.close()
+            self.close()
 
     async def _read_exactly(self, count: int) -> bytearray:
         data = bytearray(count)
