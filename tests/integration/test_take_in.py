@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import closing
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
@@ -12,14 +17,18 @@ import pytest
 from appliance.clock import utc_text
 from appliance.dicom.header import HeaderReader
 from appliance.health.clock_doubt import ClockWatch, clock_doubt
+from appliance.orthanc.feed import ChangeRow
 from appliance.orthanc.ledger import Ledger
 from appliance.orthanc.notices import Notices
+from appliance.orthanc.rest import OrthancDown, OrthancRest
 from appliance.orthanc.scrub import Scrub
+from appliance.orthanc.watch import PATIENCE_COUNT, Watch
 from appliance.store.connect import open_door, open_unit
 from appliance.store.door import mark_removed, note_quarantined
 from tests.store.made import EPOCH_S, HandClock
 from tests.support.files import small_chest
 from tests.support.kept import KeptUnit, make_kept_unit, rewritten
+from tests.support.world import wait_for
 
 
 @pytest.fixture
@@ -216,3 +225,123 @@ def test_name_under_a_wrong_alphabet_is_a_notice(unit: KeptUnit, tmp_path: Path)
     unit.take_in()
     assert unit.findings() == {"character-set": "notice"}
     assert unit.rows("SELECT count(*) FROM outbox") == [(1,)]
+
+
+class FakeOrthanc(OrthancRest):
+    """A change log and an index in memory."""
+
+    def __init__(self) -> None:
+        self.log: list[ChangeRow] = []
+        self.blobs: dict[str, str] = {}
+        self.is_down = False
+
+    def changes(self, since_seq: int, limit_count: int) -> tuple[ChangeRow, ...]:
+        if self.is_down:
+            raise OrthancDown("down")
+        return tuple(row for row in self.log if row.seq > since_seq)[:limit_count]
+
+    def blob_uuid(self, orthanc_id: str) -> str | None:
+        return self.blobs.get(orthanc_id)
+
+    def tags_of(self, sop_instance_uid: str, blob_uuid: str) -> dict[str, Any] | None:
+        return {
+            "SOPInstanceUID": sop_instance_uid,
+            "SOPClassUID": "1.2.840.10008.5.1.4.1.1.7",
+            "SeriesInstanceUID": "1.2.3.4",
+            "StudyInstanceUID": "1.2.3",
+            "TransferSyntaxUID": "1.2.840.10008.1.2.1",
+        }
+
+
+@contextmanager
+def watching(unit: KeptUnit, orthanc: OrthancRest) -> Iterator[Watch]:
+    with open_unit(unit.config.unit_db) as db, open_door(unit.config.door_db) as door, HeaderReader() as headers:
+        yield Watch(unit.config, db, door, headers, orthanc)
+
+
+def test_change_log_that_went_backwards_is_read_again(unit: KeptUnit) -> None:
+    orthanc = FakeOrthanc()
+    orthanc.log = [ChangeRow(n, "NewInstance", f"id-{n}", f"t{n}") for n in range(1, 27)]
+    with watching(unit, orthanc) as watch:
+        for _ in range(PATIENCE_COUNT + 2):
+            watch.step()
+        assert (watch.reachable, watch.seq) == (True, 26)
+    orthanc.log = [*orthanc.log[:16], *(ChangeRow(n, "NewInstance", f"new-{n}", f"u{n}") for n in range(17, 22))]
+    orthanc.blobs = {"new-17": "11111111-1111-1111-1111-111111111111"}
+    with watching(unit, orthanc) as watch:
+        for _ in range(PATIENCE_COUNT + 3):
+            watch.step()
+        assert watch.seq == 21
+    assert unit.rows("SELECT kind, subject_id FROM finding") == [("not-in-ledger", "new-17")]
+
+
+def test_identifier_that_orthanc_reads_otherwise_is_taken_over(unit: KeptUnit) -> None:
+    kept = unit.keep_chest(1)
+    unit.take_in()
+    orthanc = FakeOrthanc()
+    orthanc.log = [ChangeRow(1, "NewInstance", "as-orthanc-says", "t1")]
+    orthanc.blobs = {"as-orthanc-says": kept.blob_uuid}
+    with watching(unit, orthanc) as watch:
+        for _ in range(PATIENCE_COUNT + 1):
+            watch.step()
+    assert unit.rows("SELECT orthanc_id, local_state FROM instance") == [("as-orthanc-says", "present")]
+    assert unit.findings() == {}
+
+
+def test_orthanc_that_is_down_is_asked_again(unit: KeptUnit) -> None:
+    orthanc = FakeOrthanc()
+    with watching(unit, orthanc) as watch:
+        watch.step()
+        orthanc.is_down = True
+        assert watch.step() > 0
+        assert not watch.reachable
+        orthanc.is_down = False
+        watch.step()
+        assert watch.reachable
+
+
+@pytest.mark.fault(61)
+def test_file_our_parser_cannot_read_is_identified_by_orthanc(unit: KeptUnit) -> None:
+    kept = unit.keep_chest(1)
+    data = unit.blob(kept).read_bytes()
+    unit.blob(kept).write_bytes(data[:132] + b"\xff" * (len(data) - 132))
+    unit.take_in()
+    assert unit.findings() == {"identity-unreadable": "alarm"}
+    with watching(unit, FakeOrthanc()) as watch:
+        watch.step()
+    assert unit.findings() == {}
+    assert unit.rows("SELECT sop_instance_uid, study_instance_uid FROM instance") == [(kept.sop_instance_uid, "1.2.3")]
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("when", ["1970-01-01 00:00:05", "-10y", "+10y"])
+def test_intake_under_a_wrong_clock_queues_everything_and_says_so(unit: KeptUnit, when: str) -> None:
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+    if library is None:
+        pytest.skip("needs libfaketime")
+    kept = [unit.keep_chest(seed) for seed in range(3)]
+    toml = unit.config.data_dir.parent / "unit.toml"
+    toml.write_text(
+        f'[unit]\ndata_dir = "{unit.config.data_dir}"\n'
+        '[[destination]]\nkind = "dimse"\nname = "pacs"\nhost = "127.0.0.1"\nport = 104\ncalled_ae_title = "PACS"\n'
+    )
+    environment = {**os.environ, "LD_PRELOAD": str(library), "FAKETIME": when, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    intake = subprocess.Popen(
+        [sys.executable, "-m", "appliance.orthanc.intake", "--config", str(toml)], env=environment
+    )
+    try:
+        wait_for(lambda: unit.rows("SELECT count(*) FROM outbox") == [(3,)], "all duties", 60)
+        wait_for(lambda: unit.findings() == {"clock-unverified": "warning"}, "the doubt", 60)
+        intake.terminate()
+        assert intake.wait(30) == 0
+    finally:
+        intake.kill()
+        intake.wait()
+    order = unit.rows(
+        "SELECT i.blob_uuid FROM outbox AS o JOIN instance AS i USING (instance_id) ORDER BY queued_at_s, item_id"
+    )
+    assert order == [(row.blob_uuid,) for row in kept]
+    assert unit.rows("SELECT state, count(*) FROM outbox GROUP BY state") == [("pending", 3)]
+    assert [row[0] for row in unit.rows("SELECT received_at FROM instance ORDER BY instance_id")] == [
+        row.received_at for row in kept
+    ]
