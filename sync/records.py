@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from appliance.domain.values import OutboxItem
+from appliance.domain.values import ItemState, OutboxItem
 from appliance.store import commands, outbox, transfers
 from appliance.store.connect import Store, write
 from appliance.store.stamp import Stamp
@@ -73,7 +73,7 @@ def apply_records(store: Store, records: Sequence[Record]) -> list[OutboxItem]:
                     record.event,
                     attempt_count=record.attempt_count,
                     failure=record.failure,
-                    receipt=receipts.get(record.item_id),
+                    receipt=receipts.get(record.item_id) if record.to_state is ItemState.CONFIRMED else None,
                     actor=record.actor,
                 )
                 if actual is not None:

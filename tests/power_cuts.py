@@ -133,7 +133,7 @@ def _cut_again_while_starting(folder: Path, centre: Centre, orthanc: str, image:
     """A second cut in the middle of recovery or start; everything acknowledged before the first must still be there."""
     with _unit_on(folder, centre, orthanc, image) as unit, contextlib.ExitStack() as stack:
         unit.start(wait=False)
-        stack.callback(unit.stop)
+        stack.callback(unit.kill_all)
         threading.Event().wait(chance.random() * 6.0)
         clone = image.with_name(f"again-{image.name}")
         return Disk(folder / "disk", image).cut(clone.name)
@@ -146,7 +146,7 @@ def _unit_on(folder: Path, centre: Centre, orthanc: str, image: Path) -> Iterato
         try:
             yield unit
         finally:
-            unit.stop()
+            unit.kill_all()  # the clone is thrown away, so nobody waits for a clean stop
 
 
 def main() -> int:

@@ -29,6 +29,8 @@ from tests.support.world import (
 
 pytestmark = [
     pytest.mark.orthanc,
+    # pynetdicom drops a refused connection's socket without closing it
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(not orthanc_commands(), reason="no Orthanc on this machine"),
 ]

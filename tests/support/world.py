@@ -130,13 +130,23 @@ class Unit:
             self.process = None
 
     def kill_all(self) -> None:
-        """The supervisor with SIGKILL; its children die with it."""
-        assert self.process is not None
-        pids = list(self.child_pids().values())
+        """The supervisor with SIGKILL; its children die with it. Harmless when nothing runs."""
+        if self.process is None:
+            return
         self.process.kill()
         self.process.wait()
         self.process = None
-        wait_for(lambda: not any(_alive(pid) for pid in pids), "the children to die with their supervisor")
+        wait_for(lambda: not self._processes(), "the children to die with their supervisor")
+
+    def _processes(self) -> list[int]:
+        """Process ids of everything that was started with this unit's configuration or Orthanc's."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes() if folder.name.isdigit() else b""
+                if str(self.toml).encode() in words or str(self.config.orthanc_dir).encode() in words:
+                    found.append(int(folder.name))
+        return found
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of ``unit.db``, read only."""
@@ -315,10 +325,3 @@ def _wait_ready(process: subprocess.Popen[bytes], log_file: Path, ready: Callabl
 
     wait_for(ready_or_dead, f"readiness, see {log_file}")
     assert process.poll() is None, f"ended with {process.returncode}:\n{log_file.read_text()[-3000:]}"
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
