@@ -120,7 +120,9 @@ def _decoded(source: Path, dataset: Dataset) -> tuple[Iterator[bytes], int]:
     decoder = get_decoder(stored.file_meta.TransferSyntaxUID)
     frame, properties = decoder.as_array(stored, raw=True, index=0)
     count = int(stored.get("NumberOfFrames") or 1)
-    dataset.PhotometricInterpretation = properties["photometric_interpretation"]
+    photometric = properties["photometric_interpretation"]
+    # The decoder gives every pixel its own chroma; only the name still says that two share one.
+    dataset.PhotometricInterpretation = "YBR_FULL" if photometric == "YBR_FULL_422" else photometric
     if dataset.SamplesPerPixel > 1:
         dataset.PlanarConfiguration = 0
     dataset.BitsAllocated = frame.dtype.itemsize * 8

@@ -89,14 +89,15 @@ class Guard:
     def _run(self) -> None:
         while not self._done.wait(TICK_S):
             with self._lock:
-                if self._idle or not self._stands_still():
+                if self._idle or not self.stands_still():
                     continue
                 self.expired = True
                 self._idle = True
                 self._shut_down()
             self._on_cut()
 
-    def _stands_still(self) -> bool:
+    def stands_still(self) -> bool:
+        """Whether it must be cut now; looks at the kernel's send buffer, so each look may count as progress."""
         now = self._clock.mono_s()
         unsent_bytes = _unsent_bytes(self._socket) if self._socket else 0
         if unsent_bytes < self._unsent_bytes:

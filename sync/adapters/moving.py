@@ -22,8 +22,7 @@ from sync.adapters.association import COMMAND_BYTES, Context, Conversation
 from sync.adapters.base import Attempt, Checked, SendItem
 from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure
-from sync.adapters.proof import Reading, prove
-from sync.adapters.readback import EXPANSION_MAX
+from sync.adapters.proof import EXPANSION_MAX, Reading, prove
 from sync.adapters.services import FIND, MOVE
 
 CONTEXTS: tuple[Context, ...] = ((FIND, str(ImplicitVRLittleEndian)), (MOVE, str(ImplicitVRLittleEndian)))

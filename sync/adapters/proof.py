@@ -15,6 +15,9 @@ from sync.adapters.base import Checked, SendItem
 from sync.adapters.compare import Comparison, Verdict
 from sync.adapters.failures import failure
 
+EXPANSION_MAX = 32
+"""How much larger than ours an answer may be: a centre may have stored a compressed picture uncompressed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:

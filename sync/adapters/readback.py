@@ -17,14 +17,12 @@ from sync.adapters.base import Attempt, Checked, SendItem
 from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure
 from sync.adapters.multipart import MultipartError, OnePart, Sink, boundary_of
-from sync.adapters.proof import Reading, prove
+from sync.adapters.proof import EXPANSION_MAX, Reading, prove
 from sync.adapters.stow import first_value
 from sync.adapters.web import WebSession, media_type
 
 SOP_INSTANCE_UID = "00080018"
 QIDO_BYTES_PER_INSTANCE = 4 * 1024
-EXPANSION_MAX = 32
-"""How much larger than ours an answer may be: a centre may have stored a compressed picture uncompressed."""
 SMALL_BYTES = 64 * 1024 * 1024
 ACCEPT_WADO = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _JSON_TYPES = ("application/dicom+json", "application/json")

@@ -28,8 +28,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from pydicom.datadict import dictionary_VR
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
+from appliance.dicom.structure import BIG_ENDIAN_UID, DEFLATED_UID, IMPLICIT_UID
+from sync.wire.dictionary import dictionary_vr
 
 GUESSED_SEQUENCE_BYTES_MAX = 1 << 20
 META_BYTES_MAX = 1 << 20
@@ -133,10 +133,10 @@ def digests(file: BinaryIO, leave_out: frozenset[int] = frozenset()) -> Digests:
     """
     meta = read_meta(file)
     uid = meta.transfer_syntax_uid
-    deflated = uid == DeflatedExplicitVRLittleEndian
+    deflated = uid == DEFLATED_UID
     source = _Source(_inflated(file) if deflated else file.read)
-    big = uid == ExplicitVRBigEndian
-    walk = _Walk(source, _Encoding(explicit=uid != ImplicitVRLittleEndian, order="big" if big else "little"))
+    big = uid == BIG_ENDIAN_UID
+    walk = _Walk(source, _Encoding(explicit=uid != IMPLICIT_UID, order="big" if big else "little"))
     dataset = walk.dataset(None, leave_out)
     return Digests(uid, dataset.hex(), walk.pixel_sha256)
 
@@ -264,7 +264,7 @@ class _Walk:
         return _Head(tag, vr, int.from_bytes(self._source.exactly(2), order))
 
     def _element(self, head: _Head) -> bytes:
-        known_vr = _dictionary_vr(head.tag)
+        known_vr = dictionary_vr(head.tag)
         if head.length_bytes == _UNDEFINED and head.tag in PIXEL_TAGS:
             return self._fragments()
         if head.length_bytes == _UNDEFINED and head.vr not in ("", "SQ", "UN"):
@@ -339,14 +339,6 @@ class _Walk:
 
 def _number(raw: bytes) -> int:
     return int.from_bytes(raw, "little")
-
-
-def _dictionary_vr(tag: int) -> str:
-    """The dictionary's VR; empty for private and unknown tags."""
-    try:
-        return str(dictionary_VR(tag))
-    except KeyError:
-        return ""
 
 
 def _turned(step: bytes, word_bytes: int) -> bytes:

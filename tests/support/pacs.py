@@ -138,7 +138,7 @@ class DcmtkArchive:
         )
         self.port = port
         self._process = subprocess.Popen(
-            ["dcmqrscp", "--single-process", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ["dcmqrscp", "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def __enter__(self) -> DcmtkArchive:
