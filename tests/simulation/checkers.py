@@ -173,6 +173,7 @@ class Checkers:
             self._no_stat_waits(item.destination, STAT_WAITS_S_MAX)
 
     def _no_stat_waits(self, destination: str, for_s: float) -> None:
+        """No eligible STAT item is known for longer than ``for_s``; events of one instant may share a commit."""
         lane = self.world.engine.state.lanes.get(destination)
         if lane is None or self.world.io_troubled_recently():
             return
@@ -185,7 +186,7 @@ class Checkers:
                 self.backed_off_at.get(item_id, 0.0),
             )
             waits_s = self.world.now - max(since)
-            if waits_s >= for_s and lane.batch_of(item_id) is None:
+            if waits_s > for_s and lane.batch_of(item_id) is None:
                 raise Violation("stat-waits", f"STAT item {item_id} waits behind routine ones")
 
     def evicted(self, sop_instance_uid: str) -> None:
