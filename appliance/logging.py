@@ -6,6 +6,7 @@ Never patient identity: UIDs, counts, sizes and codes only (invariant 12).
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from appliance.clock import SystemClock, utc_text
 
@@ -13,7 +14,7 @@ _CLOCK = SystemClock()
 
 
 def log(area: str, event: str, **facts: object) -> None:
-    """Write one event line.
+    """Write one event line. One that cannot be written (a full disk, a broken pipe) is lost, and nothing else is.
 
     Args:
         area: Dotted origin, for instance ``unit.intake``.
@@ -24,4 +25,5 @@ def log(area: str, event: str, **facts: object) -> None:
     for key, value in facts.items():
         text = str(value)
         words.append(f"{key}={text!r}" if any(c.isspace() for c in text) or not text else f"{key}={text}")
-    print(" ".join(words), file=sys.stderr, flush=True)  # noqa: T201 - this is the log
+    with suppress(OSError):
+        print(" ".join(words), file=sys.stderr, flush=True)  # noqa: T201 - this is the log

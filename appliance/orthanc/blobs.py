@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,7 +31,8 @@ class ShortFileError(OSError):
 
 def fail_stop(what: str, error: BaseException) -> NoReturn:
     """End the process at once, so that the association aborts and no Success is sent for bytes in doubt."""
-    os.write(2, f"unit.door fail-stop what={what!r} error={error!r}\n".encode())
+    with suppress(OSError):  # the log may lie on the same failing disk
+        os.write(2, f"unit.door fail-stop what={what!r} error={error!r}\n".encode())
     os._exit(EXIT_IO_ERROR)
 
 

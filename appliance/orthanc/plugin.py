@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def open_door(section: dict[str, Any]) -> Door:
         settings = settings_from(section)
         return Door(settings, Ledger(settings.door_db, clock), clock)
     except Exception:
-        traceback.print_exc()
+        with suppress(OSError):  # the log may lie on the same failing disk
+            traceback.print_exc()
         os._exit(EXIT_UNUSABLE)
 
 
