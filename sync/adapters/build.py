@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from appliance.clock import Clock
@@ -17,12 +18,12 @@ def build(table: DestinationTable, limits: LimitSet, clock: Clock, work_dir: Pat
         table: Its part of the configuration.
         limits: The unit's bounds.
         clock: Read for stalls and deadlines only.
-        work_dir: For pictures read back for comparison; made if missing. What an earlier run left there is removed.
+        work_dir: For pictures read back for comparison; each destination gets a folder of its own below it, made
+            anew: what an earlier run left there is removed.
     """
     folder = work_dir / table.name
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("*.dcm"):
-        left.unlink(missing_ok=True)
     if isinstance(table, DicomwebDestination):
         from sync.adapters.dicomweb import Dicomweb
 

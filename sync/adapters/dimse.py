@@ -37,7 +37,6 @@ class Dimse:
         self._talks: set[Conversation] = set()
         self._book = commitment.Book()
         self._listener: Listener | None = None
-        self._moving = threading.Lock()
         self._wado = _wado(table, limits, clock, work_dir) if table.proof == "wado" else None
 
     @property
@@ -155,8 +154,8 @@ class Dimse:
         """One at a time: there is one port to be sent back to."""
         if not self._table.commitment_port:
             raise Failed(failure("settings"))
-        with self._moving:
-            returned = moving.Returned(self._work_dir, items)
+        with moving.receiving_into(self._work_dir):
+            returned = moving.Returned(items)
             listener = Listener(
                 self._table,
                 self._limits,

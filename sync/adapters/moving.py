@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,33 @@ CONTEXTS: tuple[Context, ...] = ((FIND, str(ImplicitVRLittleEndian)), (MOVE, str
 _STEP_BYTES = 1 << 20
 
 
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def receiving_into(folder: Path) -> Iterator[None]:
+    """Have pynetdicom write what it receives into ``folder``; it does not let one choose, and /tmp may be memory.
+
+    The choice is one for the process, so only one read-back by C-MOVE runs at a time, whatever the destination.
+    """
+    module = pynetdicom.dimse_messages
+    with _one_at_a_time:
+        original = module.NamedTemporaryFile  # type: ignore[attr-defined] # an import of theirs
+        module.NamedTemporaryFile = functools.partial(  # type: ignore[assignment, attr-defined] # an import of theirs
+            original, dir=folder, prefix="moved-"
+        )
+        try:
+            yield
+        finally:
+            module.NamedTemporaryFile = original  # type: ignore[attr-defined] # an import of theirs
+
+
 class Returned:
     """Instances that came back, by SOP Instance UID; the files belong to whoever takes them."""
 
-    def __init__(self, work_dir: Path, wanted: Sequence[SendItem]) -> None:
+    def __init__(self, wanted: Sequence[SendItem]) -> None:
         self._paths: dict[str, Path] = {}
         self._wanted = {item.sop_instance_uid for item in wanted}
-        # pynetdicom writes what it receives to a file but does not let one choose the folder.
-        pynetdicom.dimse_messages.NamedTemporaryFile = functools.partial(  # type: ignore[assignment, attr-defined] # see above
-            tempfile.NamedTemporaryFile, dir=work_dir, prefix="moved-"
-        )
 
     def on_store(self, event: Any) -> int:
         """Handler of C-STORE: keep what was asked for, refuse everything else."""

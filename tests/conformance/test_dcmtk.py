@@ -19,6 +19,10 @@ from tests.support.ports import free_ports
 pytestmark = pytest.mark.skipif(shutil.which("dcmqrscp") is None, reason="dcmtk's dcmqrscp is not installed")
 
 
+SAMPLES = ("ct", "jpeg2k", "rt_plan", "waveform", "us_still_US1", "us_jpeg_lossless")
+"""One of each sort; it takes no compressed syntax by itself, so those are decoded and compared as pixels."""
+
+
 def wait_until_up(run: Run) -> None:
     """Its port opens a moment after it started."""
     for _ in range(200):
@@ -40,7 +44,7 @@ def test_real_files_are_sent_to_dcmtk_and_proved_by_c_move(tmp_path: Path) -> No
         commitment_port=listener_port,
     )
     by_uid: dict[str, SendItem] = {}
-    for number, sample in enumerate(sample_files(), 1):
+    for number, sample in enumerate((s for s in sample_files() if s.name in SAMPLES), 1):
         item = item_of(sample.path, number)
         by_uid.setdefault(item.sop_instance_uid, item)
     items = list(by_uid.values())
@@ -50,8 +54,7 @@ def test_real_files_are_sent_to_dcmtk_and_proved_by_c_move(tmp_path: Path) -> No
         wait_until_up(run)
         outcomes, failure = run.send(items)
         assert failure == ""
-        accepted = [item for item in items if outcomes[item.item_id] == ""]
-        assert len(accepted) >= len(items) - 2, outcomes
-        checked, failure = run.verify(accepted)
+        assert set(outcomes.values()) == {""}
+        checked, failure = run.verify(items)
         destination.close()
-    assert (codes(checked), failure) == ({item.item_id: "" for item in accepted}, "")
+    assert (codes(checked), failure) == ({item.item_id: "" for item in items}, "")
