@@ -120,9 +120,9 @@ class _Life:
         deadline_mono_s = self._engine.next_deadline()
         if deadline_mono_s is not None and self._clock.mono_s() >= deadline_mono_s:
             events.append(DeadlineReached())
-        events += self._news()
         if events:
             self._handle(events)
+        self._look_for_news()
         self._eviction.turn()
         self._show()
 
@@ -142,14 +142,20 @@ class _Life:
             pass
         return events
 
-    def _news(self) -> list[Event]:
-        """What other processes wrote since the last look: new instances, a person's commands."""
+    def _look_for_news(self) -> None:
+        """What other processes wrote since the last look: new instances, a person's commands.
+
+        A command's items are read when all before it is committed: the engine would take a row that moved since for
+        one that is out of the wish's reach.
+        """
         version = data_version(self._store)
         if version == self._seen_version:
-            return []
+            return
         self._seen_version = version
-        events: list[Event] = [WorkArrived()]
-        for command in commands.open_commands(self._store):
+        self._handle([WorkArrived()])
+        waiting = commands.open_commands(self._store)
+        self._given_command_ids &= {command.command_id for command in waiting}
+        for command in waiting:
             if command.command_id in self._given_command_ids:
                 continue
             self._given_command_ids.add(command.command_id)
@@ -157,8 +163,7 @@ class _Life:
                 self._eviction.ask(command)
                 continue
             items = outbox.items_of_study(self._store, command.study_instance_uid)
-            events.append(CommandGiven(command.command_id, command.kind, items, command.actor, command.reason))
-        return events
+            self._handle([CommandGiven(command.command_id, command.kind, items, command.actor, command.reason)])
 
     def _handle(self, events: Sequence[Event]) -> None:
         """Handle events until the store has nothing more to answer: commit each round, then act."""

@@ -17,7 +17,7 @@ from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.limits import LimitSet
 from appliance.domain.values import Evidence, OutboxItem
 from appliance.store import commands
-from appliance.store.connect import Store, migrate, open_unit, write
+from appliance.store.connect import Store, data_version, migrate, open_unit, write
 from appliance.store.errors import StoreError, StoreFault
 from appliance.store.intake import keep_instances
 from sync.adapters.base import Attempt, Checked, SendItem, Sent
@@ -239,3 +239,44 @@ def test_link_that_is_down_holds_everything_back_and_is_shown_with_its_reason(st
         destination.down = None
         wait_for(lambda: all_confirmed(stage), "confirmation")
     assert query(stage.config.unit_db, "SELECT state FROM link") == [("up",)]
+
+
+def give(stage: Stage, number: int, *kinds: str) -> list[int]:
+    """Wishes for the study of instance ``number``, one after the other."""
+    study = made_kept(number).instance.study_instance_uid
+    return [commands.give_command(stage.store, made_stamp(9), kind, study, "test") for kind in kinds]
+
+
+def answered(stage: Stage, command_ids: Sequence[int]) -> bool:
+    found = [commands.read_command(stage.store, command_id) for command_id in command_ids]
+    return all(command is not None and command.finished_at for command in found)
+
+
+def test_wishes_given_while_nothing_ran_are_carried_out_one_after_the_other(stage: Stage) -> None:
+    stage.keep(1)
+    given = give(stage, 1, "hold", "release")
+    with delivering(stage, MadeDestination()):
+        wait_for(lambda: answered(stage, given), "both answers")
+        wait_for(lambda: all_confirmed(stage), "confirmation, for the last wish was to let it go")
+
+
+def test_hold_given_in_the_turn_in_which_the_attempt_fails_takes_effect(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.keep(1)
+    busy = Failure(FailureKind.TRANSIENT, "busy", "The centre is busy.")
+    destination = MadeDestination(refuse=busy)
+    given: list[int] = []
+
+    def look(store: Store) -> int:
+        """The runner's look for news: the wish is written just then, when the failure was heard but not handled."""
+        if destination.sent_count and not given:
+            with open_unit(stage.config.unit_db) as other:
+                study = made_kept(1).instance.study_instance_uid
+                given.append(commands.give_command(other, made_stamp(9), "hold", study, "test"))
+        return data_version(store)
+
+    monkeypatch.setattr("sync.runner.data_version", look)
+    with delivering(stage, destination):
+        wait_for(lambda: given and answered(stage, given), "the answer")
+        wait_for(lambda: stage.states() == ["held"], "the hold")
