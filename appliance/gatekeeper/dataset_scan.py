@@ -289,10 +289,18 @@ class DeflatedScan:
         self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
         self._deflated_bytes = 0
         self._inflated_bytes = 0
+        self._beyond_bytes = 0
+        """After the end of the stream, where one byte of padding may stand."""
 
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         self._deflated_bytes += len(data)
-        rest: bytes | bytearray | memoryview = data
+        if self._stream.eof:
+            self._beyond_bytes += len(data)
+            return
+        self._inflate(data)
+        self._beyond_bytes = len(self._stream.unused_data)
+
+    def _inflate(self, rest: bytes | bytearray | memoryview) -> None:
         while not self._stream.eof:
             try:
                 inflated = self._stream.decompress(rest, _INFLATE_CHUNK_BYTES)
@@ -307,6 +315,9 @@ class DeflatedScan:
     def finish(self) -> None:
         if not self._stream.eof:
             raise ViolationError("object-truncated", "the deflate stream does not end")
+        if self._beyond_bytes > 1 or self._deflated_bytes % 2:
+            # Orthanc waits for ever for the rest of either (measured); the pad is due by PS3.5 annex A.5.
+            raise ViolationError("object-malformed", "bytes after the deflate stream, or an odd number of them in all")
         self._inner.finish()
 
     def _bound(self, inflated_bytes: int) -> None:
