@@ -31,6 +31,7 @@ from sync.core.events import (
 )
 
 _READ_BYTES = 1024 * 1024
+MISSING_TRY_COUNT = 3
 
 Work = PrepareItems | StartTransfer | StartVerification | CancelTransfer | ProbeLink
 
@@ -81,7 +82,7 @@ class Hands:
 
     def _prepare(self, work: PrepareItems, files: Mapping[int, SendItem]) -> None:
         for item in work.items:
-            failure = check_file(files.get(item.item_id), self._cancel_all)
+            failure = check_file(files.get(item.item_id), self._cancel_all, item.attempt_count)
             self.post(Prepared(item.item_id) if failure is None else PrepareFailed(item.item_id, failure))
 
     def _transfer(self, work: StartTransfer, files: Mapping[int, SendItem]) -> None:
@@ -128,8 +129,14 @@ class Hands:
         self.post(LinkChanged(work.destination, up=failure is None, failure=failure))
 
 
-def check_file(stored: SendItem | None, cancel: threading.Event) -> Failure | None:
+def check_file(stored: SendItem | None, cancel: threading.Event, attempt_count: int) -> Failure | None:
     """Read a stored file back and compare its digest; no damaged byte is ever sent (fault rows 17 and 21).
+
+    Args:
+        stored: What the store says of the file.
+        cancel: Ends the reading early.
+        attempt_count: How often this item was tried before; a missing file is permanent only after some tries, for
+            recovery may be posting it to Orthanc anew, which gives it another name a moment later.
 
     Returns:
         ``None`` when the bytes are those that were kept; otherwise what is wrong with them.
@@ -146,6 +153,8 @@ def check_file(stored: SendItem | None, cancel: threading.Event) -> Failure | No
                         FailureKind.TRANSIENT, "stopped", "The unit is stopping; it goes on at the next start."
                     )
     except FileNotFoundError:
+        if attempt_count < MISSING_TRY_COUNT:
+            return Failure(FailureKind.TRANSIENT, "blob-moving", "The stored file of this picture is being looked for.")
         return Failure(
             FailureKind.PERMANENT, "blob-missing", "The stored file of this picture is missing on this unit."
         )
