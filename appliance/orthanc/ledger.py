@@ -158,12 +158,14 @@ class Ledger:
         return self._row("SELECT 1 FROM purge_permit WHERE blob_uuid = ?", blob_uuid) is not None
 
     def mark_removed(self, blob_uuid: str) -> None:
-        """Record that a blob is about to be unlinked; a cut in between leaves a file that recovery may remove."""
+        """Record that a blob is about to be unlinked; a cut in between leaves a file that recovery may remove.
+
+        A purge permit stays: sync ends it when the instance's row is marked (``sync.eviction``).
+        """
         with self._write() as db:
             db.execute(
                 "UPDATE kept SET removed_at = ? WHERE blob_uuid = ?", (utc_text(self._clock.wall_s()), blob_uuid)
             )
-            db.execute("DELETE FROM purge_permit WHERE blob_uuid = ?", (blob_uuid,))
 
     def seen_again(self, reason: str, sop_instance_uid: str, sha256: str) -> bool:
         """Count a repeat of bytes that were set aside before for the same reason; ``False`` when they are new."""

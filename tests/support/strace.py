@@ -1,0 +1,50 @@
+"""Faults put into a running process's system calls by ``strace --inject``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+ATTACH_S_MAX = 30.0
+
+
+def missing_for_injection() -> str:
+    """Why faults cannot be injected here; empty when they can."""
+    if shutil.which("strace") is None:
+        return "needs strace"
+    return "" if os.geteuid() == 0 else "strace of another process needs root"
+
+
+@contextlib.contextmanager
+def injected(process_id: int, *faults: str, log: Path, paths: Sequence[Path] = ()) -> Iterator[None]:
+    """Attach to a process and all its threads, with faults, for as long as the block lasts.
+
+    Args:
+        process_id: Of any process of ours.
+        faults: In strace's words, for instance ``fdatasync:error=EIO:when=1``; counted from here on.
+        log: Where strace writes what it traced; kept for the test's message.
+        paths: Only calls on these files or folders, by name or descriptor; all calls when there is none.
+
+    Raises:
+        AssertionError: If strace could not attach; the message is strace's.
+    """
+    calls = ",".join({fault.split(":")[0] for fault in faults})
+    injections = [word for fault in faults for word in ("-e", f"inject={fault}")]
+    only = [word for path in paths for word in ("-P", str(path))]
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-y", "-p", str(process_id), "-o", str(log), "-e", f"trace={calls}", *only, *injections],
+        stderr=subprocess.PIPE,
+    )
+    assert tracer.stderr is not None
+    try:
+        said = tracer.stderr.readline()  # strace speaks once it holds every thread
+        assert b"attached" in said, said
+        yield
+    finally:
+        tracer.terminate()
+        tracer.stderr.close()
+        tracer.wait(timeout=ATTACH_S_MAX)
