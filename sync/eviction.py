@@ -2,8 +2,8 @@
 
 The rule itself is ``sync.core.retention``. This module gathers its facts, has the engine ask again where that is all
 that is missing, and carries a verdict out in an order that a power cut may break anywhere: the permit is committed
-before Orthanc is asked to delete, and the row is marked after. A file that is gone without the mark has its permit, so
-recovery knows why; a permit whose file still lies there is used at the next try.
+before Orthanc is asked to delete, the row is marked once the door's ledger says that the file went, and only then the
+permit ends. So after a cut a standing permit tells which removals still want their mark.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from appliance.clock import Clock
+from appliance.clock import Clock, utc_text
 from appliance.config import UnitConfig
-from appliance.domain.values import ItemState, LocalState
+from appliance.domain.values import ItemState, LinkState, LocalState
 from appliance.logging import log
+from appliance.orthanc.damage import MISSING, Damage, note
 from appliance.orthanc.rest import OrthancDown, OrthancRefused, OrthancRest
-from appliance.store import commands, door, instances, outbox
+from appliance.store import commands, door, instances, outbox, transfers
 from appliance.store.connect import Store, open_door
+from appliance.store.errors import StoreError, StoreFault
 from appliance.store.retention import RetainedInstance, retained_instances
 from sync.core.events import Event, RecheckWanted
 from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, Verdict, may_evict
@@ -75,12 +77,17 @@ class _Wish:
 
 @dataclass(slots=True)
 class Eviction:
-    """One wish after the other, a small step a second; lives as long as one open store."""
+    """One wish after the other, a small step a second; lives as long as one open store.
+
+    ``did`` is called after each durable step of a removal with its name: where tests cut.
+    """
 
     config: UnitConfig
     store: Store
     clock: Clock
     post: Callable[[Event], None]
+    did: Callable[[str], None] = lambda _: None
+    _is_settled: bool = False
     _wishes: list[_Wish] = field(default_factory=list)
     _next_step_mono_s: float = 0.0
     _walk_instance_id: int = 0
@@ -96,6 +103,8 @@ class Eviction:
         if now < self._next_step_mono_s:
             return
         self._next_step_mono_s = now + STEP_S
+        if not self._is_settled:
+            self._settle_cut_removals()
         if not self._wishes and self._room_is_short():
             self._wish_for_the_oldest()
         if self._wishes and self._step(self._wishes[0]):
@@ -129,7 +138,7 @@ class Eviction:
             return self._answer(wish, "Its pictures had left this unit already.")
         policy, trusted, now_wall_s = policy_of(self.config), clock_is_trusted(self.store), self.clock.wall_s()
         for row in rows:
-            as_if_asked = _as_if_asked_now(row, self.store.stamp().at)
+            as_if_asked = _as_if_asked_at(row, now_wall_s)
             verdict = verdict_of(as_if_asked, now_wall_s, trusted, policy)
             if not verdict.allowed:
                 return self._answer(wish, f"Nothing was removed. {' '.join(verdict.reasons)}")
@@ -138,8 +147,17 @@ class Eviction:
             return self._remove(wish, rows)
         if self.clock.mono_s() > wish.deadline_mono_s:
             return self._answer(wish, "Nothing was removed: the centre could not be asked again in time.")
+        if cut_off := sorted({proof.destination for row in unasked for proof in row.proofs} & self._links_down()):
+            return self._answer(
+                wish,
+                f"Nothing was removed: {' and '.join(cut_off)} cannot be reached, so nobody can look whether the "
+                "pictures are still there. Ask again when the link is up.",
+            )
         self._ask_again(unasked)
         return False
+
+    def _links_down(self) -> set[str]:
+        return transfers.links_in_state(self.store, LinkState.DOWN)
 
     def _ask_again(self, rows: Sequence[RetainedInstance]) -> None:
         for name in sorted({proof.destination for row in rows for proof in row.proofs}):
@@ -148,22 +166,64 @@ class Eviction:
             self.post(RecheckWanted(name, page))
 
     def _remove(self, wish: _Wish, rows: Sequence[RetainedInstance]) -> bool:
-        stamp = self.store.stamp()
-        with open_door(self.config.door_db) as door_db:
-            door.permit_purge(door_db, stamp, [row.blob_uuid for row in rows])
         rest = OrthancRest(self.config.run_dir / "orthanc.json")
-        try:
-            for row in rows:
-                rest.delete(row.orthanc_id)
-                instances.set_local_state(
-                    self.store, self.store.stamp(), row.sop_instance_uid, LocalState.EVICTED, "made room", actor="sync"
-                )
-        except (OrthancDown, OrthancRefused) as error:
-            log("sync.eviction", "Orthanc did not remove, trying again", why=error)
-            return False
+        with open_door(self.config.door_db) as door_db:
+            door.permit_purge(door_db, self.store.stamp(), [row.blob_uuid for row in rows])
+            self.did("permitted")
+            try:
+                for row in rows:
+                    rest.delete(row.orthanc_id)
+                    self.did("deleted")
+                    self._mark(door_db, row.blob_uuid)
+            except (OrthancDown, OrthancRefused) as error:
+                log("sync.eviction", "Orthanc did not remove, trying again", why=error)
+                return False
+            left = [row for row in rows if door.is_purge_permitted(door_db, row.blob_uuid)]
+            door.end_purge(door_db, [row.blob_uuid for row in left])
+        gone_count = len(rows) - len(left)
+        log("sync.eviction", "removed", study=wish.study_instance_uid, instances=gone_count, left=len(left))
+        if left:
+            return self._answer(
+                wish,
+                f"Nothing more was removed: {len(left)} of {len(rows)} files could not be taken off the disk. "
+                "They are kept; ask again after the unit was restarted.",
+            )
         size_mb = sum(row.size_bytes for row in rows) / 1e6
-        log("sync.eviction", "removed", study=wish.study_instance_uid, instances=len(rows), mb=round(size_mb, 1))
         return self._answer(wish, f"{len(rows)} pictures ({size_mb:.1f} MB) left this unit; the centre holds them.")
+
+    def _settle_cut_removals(self) -> None:
+        """Mark what went in an earlier life that was cut off before its mark; asked again when the ledger fails."""
+        try:
+            with open_door(self.config.door_db) as door_db:
+                for blob_uuid in door.purge_permits(door_db):
+                    self._mark(door_db, blob_uuid)
+        except StoreError as error:
+            log("sync.eviction", "ledger failed, trying again", why=error)
+        else:
+            self._is_settled = True
+
+    def _mark(self, door_db: Store, blob_uuid: str) -> None:
+        """Make the instance's row say that its file left, when the ledger says so; that ends the permit."""
+        kept = door.find_kept(door_db, blob_uuid)
+        if kept is not None and not kept.removed_at:
+            return
+        sop_instance_uid = instances.instance_in_blob(self.store, blob_uuid)
+        if sop_instance_uid:
+            self._mark_instance(sop_instance_uid, blob_uuid)
+        self.did("marked")
+        door.end_purge(door_db, [blob_uuid])
+        self.did("settled")
+
+    def _mark_instance(self, sop_instance_uid: str, blob_uuid: str) -> None:
+        try:
+            instances.set_local_state(
+                self.store, self.store.stamp(), sop_instance_uid, LocalState.EVICTED, "made room", actor="sync"
+            )
+        except StoreError as error:
+            if error.kind is not StoreFault.REFUSED:
+                raise
+            # A destination that was added, or a receipt that fell, between the verdict and this mark.
+            note(self.store, sop_instance_uid, blob_uuid, Damage(MISSING, f"blob={blob_uuid} evicted"))
 
     def _answer(self, wish: _Wish, sentence: str) -> bool:
         if wish.command_id is not None:
@@ -171,10 +231,12 @@ class Eviction:
         return True
 
 
-def _as_if_asked_now(row: RetainedInstance, now_at: str) -> RetainedInstance:
-    """The row as it would be after a successful second look: what else stands in the way?"""
+def _as_if_asked_at(row: RetainedInstance, now_wall_s: float) -> RetainedInstance:
+    """The row as it would be after a successful second look at that moment: what else stands in the way?"""
+    asked_at = utc_text(now_wall_s)
     proofs = tuple(
-        replace(proof, checked_again_at=now_at) if proof.state is ItemState.CONFIRMED else proof for proof in row.proofs
+        replace(proof, checked_again_at=asked_at) if proof.state is ItemState.CONFIRMED else proof
+        for proof in row.proofs
     )
     return replace(row, proofs=proofs)
 

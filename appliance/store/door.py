@@ -111,6 +111,25 @@ def permit_purge(door_db: Store, stamp: Stamp, blob_uuids: Sequence[str]) -> Non
         )
 
 
+def purge_permits(door_db: Store) -> tuple[str, ...]:
+    """Blobs that may go, or that went and whose instance is not marked yet."""
+    return tuple(row[0] for row in door_db.rows("SELECT blob_uuid FROM purge_permit ORDER BY permitted_at, blob_uuid"))
+
+
+def is_purge_permitted(door_db: Store, blob_uuid: str) -> bool:
+    """Whether the leave still stands."""
+    return door_db.value("SELECT 1 FROM purge_permit WHERE blob_uuid = ?", (blob_uuid,)) is not None
+
+
+def end_purge(door_db: Store, blob_uuids: Sequence[str]) -> None:
+    """Take the leave back: the instance is marked, or the blob stays after all."""
+    with write(door_db):
+        door_db.change(
+            "DELETE FROM purge_permit WHERE blob_uuid IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(blob_uuids)),),
+        )
+
+
 def note_quarantined(
     door_db: Store,
     stamp: Stamp,

@@ -45,6 +45,11 @@ def find_instance(db: Store, sop_instance_uid: str) -> tuple[Instance, LocalStat
     return (Instance(*row[:-1]), LocalState(row[-1])) if row else None
 
 
+def instance_in_blob(db: Store, blob_uuid: str) -> str:
+    """SOP Instance UID of the instance whose bytes lie, or lay, in that blob; empty when there is none."""
+    return str(db.value("SELECT sop_instance_uid FROM instance WHERE blob_uuid = ?", (blob_uuid,)) or "")
+
+
 def instances_of_items(db: Store, item_ids: Sequence[int]) -> dict[int, Instance]:
     """The instance that each outbox item is about, by item id; unknown ids are left out."""
     rows = db.rows(

@@ -100,3 +100,8 @@ def note_link(
                 actor="sync",
                 detail=f"code={failure.code}" if failure else "",
             )
+
+
+def links_in_state(db: Store, state: LinkState) -> set[str]:
+    """Destinations whose link was last seen so."""
+    return {row[0] for row in db.rows("SELECT destination FROM link WHERE state = ?", (state,))}

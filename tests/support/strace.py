@@ -34,7 +34,8 @@ def injected(process_id: int, *faults: str, log: Path, paths: Sequence[Path] = (
     """
     calls = ",".join({fault.split(":")[0] for fault in faults})
     injections = [word for fault in faults for word in ("-e", f"inject={fault}")]
-    only = [word for path in paths for word in ("-P", str(path))]
+    root = Path(f"/proc/{process_id}/root").readlink()  # strace sees the names inside a chroot from outside
+    only = [word for path in paths for name in {path, root / path.relative_to("/")} for word in ("-P", str(name))]
     tracer = subprocess.Popen(
         ["strace", "-f", "-y", "-p", str(process_id), "-o", str(log), "-e", f"trace={calls}", *only, *injections],
         stderr=subprocess.PIPE,
