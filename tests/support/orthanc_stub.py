@@ -1,4 +1,4 @@
-"""A stand-in for the ``orthanc`` module inside Orthanc: what a test did not stub raises, so nothing is called unseen."""
+"""A stand-in for the ``orthanc`` module: what a test did not stub raises, so nothing is called unseen."""
 
 from __future__ import annotations
 
