@@ -96,7 +96,7 @@ class _Life:
         self._clock = clock
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._hands = Hands(destinations, self._inbox.put)
-        self._engine = Engine(Policy(limits=config.limits, jitter_seed=zlib.crc32(config.unit.name.encode())))
+        self._engine = Engine(Policy(limits=config.limits, jitter_seed=_seed(config, clock)))
         self._eviction = Eviction(config, store, clock, self._inbox.put)
         self._given_command_ids: set[int] = set()
         self._seen_version = -1
@@ -221,3 +221,8 @@ class _Life:
         if now - self._live_mono_s >= LIVE_S:
             self._live_mono_s = now
             write_live(self._config.run_dir, "sync", {"in_flight": self._hands.in_flight()}, self._clock)
+
+
+def _seed(config: UnitConfig, clock: Clock) -> int:
+    """Another one at every start, so that units that came up together do not stay in step."""
+    return zlib.crc32(f"{config.unit.name} {clock.boot_id()} {clock.mono_s()}".encode())
