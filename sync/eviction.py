@@ -16,6 +16,7 @@ from datetime import datetime
 from appliance.clock import Clock, utc_text
 from appliance.config import UnitConfig
 from appliance.domain.values import ItemState, LinkState, LocalState
+from appliance.health.clock_doubt import RELEASE_AT_S
 from appliance.logging import log
 from appliance.orthanc.damage import MISSING, Damage, note
 from appliance.orthanc.rest import OrthancDown, OrthancRefused, OrthancRest
@@ -242,4 +243,11 @@ def _as_if_asked_at(row: RetainedInstance, now_wall_s: float) -> RetainedInstanc
 
 
 def _age_s(at: str, now_wall_s: float) -> float | None:
-    return now_wall_s - datetime.fromisoformat(at).timestamp() if at else None
+    """Seconds since a UTC text; ``None`` for none, and for one that was written under a clock from before this release.
+
+    A receipt of "1970" would otherwise look older than any backup of the centre.
+    """
+    if not at:
+        return None
+    at_wall_s = datetime.fromisoformat(at).timestamp()
+    return now_wall_s - at_wall_s if at_wall_s >= RELEASE_AT_S else None
