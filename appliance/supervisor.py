@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -34,12 +35,16 @@ class SupervisorError(Exception):
     """The processes cannot be started; the text says which, why and what to do."""
 
 
+class NotYetError(SupervisorError):
+    """One process cannot be started now (a full disk, a database in trouble); the others are, and it is tried again."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     """How to run one process.
 
     ``before_start`` runs before every start of the process and ``after_start`` after every start (it may wait until the
-    process is ready); both may raise ``SupervisorError``, which counts as a failed start.
+    process is ready); both may raise ``SupervisorError`` or ``OSError``, which counts as a failed start.
     """
 
     name: str
@@ -65,7 +70,7 @@ class FolderLock:
     """Holds a folder for one supervisor; a second one is refused instead of sharing the databases' processes."""
 
     def __init__(self, path: Path) -> None:
-        self._file: IO[str] = path.open("a+", encoding="ascii")
+        self._file = _lock_file(path)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -80,6 +85,18 @@ class FolderLock:
         self._file.close()
 
 
+def _lock_file(path: Path) -> IO[str]:
+    """Also on a disk that became read-only: what is stored there can still be looked at and delivered from."""
+    try:
+        return path.open("a+", encoding="ascii")
+    except OSError as error:
+        if error.errno == errno.EROFS and path.exists():
+            return path.open(encoding="ascii")
+        raise SupervisorError(
+            f"{path.parent} cannot be used: {error.strerror}. Nothing was changed; check the disk and its rights"
+        ) from error
+
+
 class Supervisor:
     """Starts children in the given order and stops them in the reverse order."""
 
@@ -90,12 +107,19 @@ class Supervisor:
         self._stop = stop
 
     def start_all(self) -> None:
-        """Start every child in order; raises ``SupervisorError`` at the first that fails, with all others stopped."""
+        """Start every child in order; one that cannot be started yet is left to ``watch_once``.
+
+        Raises:
+            SupervisorError: At the first that fails for good, with all others stopped.
+        """
         try:
             for child in self._children:
                 if self._stop.is_set():
                     return
-                self._start(child)
+                try:
+                    self._start(child)
+                except NotYetError as error:
+                    self._note_failed_start(child, error)
         except BaseException:
             self.stop_all()
             raise
@@ -109,8 +133,11 @@ class Supervisor:
                 try:
                     self._start(child)
                 except SupervisorError as error:
-                    log(self._area, "start failed", child=child.spec.name, why=error)
-                    self._plan_restart(child)
+                    self._note_failed_start(child, error)
+
+    def all_run(self) -> bool:
+        """Whether every child was started and has not been seen dead."""
+        return all(child.process is not None for child in self._children)
 
     def stop_all(self) -> None:
         """Ask every child to end, in reverse order, and end what does not within its time."""
@@ -130,17 +157,26 @@ class Supervisor:
         }
 
     def _start(self, child: _Child) -> None:
-        child.spec.before_start()
-        child.process = spawn(child.spec)
-        child.started_mono_s = self._clock.mono_s()
-        child.start_count += 1
-        log(self._area, "started", child=child.spec.name, pid=child.process.pid)
         try:
+            child.spec.before_start()
+            if self._stop.is_set():
+                return
+            child.process = spawn(child.spec)
+            child.started_mono_s = self._clock.mono_s()
+            child.start_count += 1
+            log(self._area, "started", child=child.spec.name, pid=child.process.pid)
             child.spec.after_start(child.process)
-        except SupervisorError:
-            end_process(child.process, child.spec.stop_s_max)
-            child.process = None
-            raise
+        except (SupervisorError, OSError) as error:
+            if child.process is not None:
+                end_process(child.process, child.spec.stop_s_max)
+                child.process = None
+            if isinstance(error, SupervisorError):
+                raise
+            raise NotYetError(f"{child.spec.name} cannot be started now: {error}. Nothing is lost") from error
+
+    def _note_failed_start(self, child: _Child, error: SupervisorError) -> None:
+        log(self._area, "start failed", child=child.spec.name, why=error)
+        self._plan_restart(child)
 
     def _note_death(self, child: _Child, exit_code: int) -> None:
         log(self._area, "died", child=child.spec.name, exit_code=exit_code)
@@ -161,11 +197,14 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
         SupervisorError: If the program is missing or may not be run.
     """
     libc = ctypes.CDLL(None, use_errno=True)
+    parent_pid = os.getpid()
 
     def die_with_parent() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent_pid:  # it died before the line above: no signal will come
+            os._exit(1)
 
-    output: IO[bytes] | None = spec.log_file.open("ab") if spec.log_file is not None else None
+    output = _log_output(spec.log_file)
     try:
         return subprocess.Popen(
             list(spec.argv),
@@ -184,6 +223,17 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
     finally:
         if output is not None:
             output.close()
+
+
+def _log_output(log_file: Path | None) -> IO[bytes] | None:
+    """A log that cannot be written (a read-only disk) keeps no process from running."""
+    if log_file is None:
+        return None
+    try:
+        return log_file.open("ab")
+    except OSError as error:
+        log("supervisor", "no log file", path=log_file, why=error.strerror)
+        return None
 
 
 def end_process(process: subprocess.Popen[bytes], wait_s_max: float) -> None:

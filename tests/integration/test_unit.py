@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,52 @@ def test_kill_of_each_process_loses_nothing_promised(tmp_path: Path) -> None:
 @pytest.mark.skipif(bool(missing_for_power_cuts()), reason=missing_for_power_cuts())
 def test_full_disk_keeps_every_success_true_and_reception_opens_again(tmp_path: Path) -> None:
     assert run_full_disk(tmp_path, ORTHANC, 41 * MIB, 8 * MIB, floor_bytes=0) == []
+
+
+@pytest.mark.root
+@pytest.mark.fault(15)
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small disk")
+def test_unit_started_on_a_full_disk_refuses_and_opens_by_itself_when_space_returns(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(disk)], check=True)
+    no_floors = "[limits]\nfree_bytes_floor = 0\nfree_inode_floor = 0\nobject_share_of_free_space_max = 1.0\n"
+    unit = make_unit(tmp_path / "unit", ORTHANC, "", disk / "data", no_floors)
+    modality = Modality(unit.config.dicom.port)
+    try:
+        unit.start()
+        assert len(modality.send(2)) == 2
+        unit.stop()
+        _fill_up(disk / "ballast")
+        unit.start(wait=False)
+        wait_for(lambda: "start failed child=orthanc" in unit.log_file.read_text(), "the start to fail")
+        wait_for(lambda: "started child=gatekeeper" in unit.log_file.read_text(), "the others to be started")
+        assert modality.send(1) == []
+        assert not unit.ready
+        (disk / "ballast").unlink()
+        wait_for(lambda: unit.ready, "the unit to be complete")
+        assert len(modality.send(1)) == 1
+        wait_for(lambda: len(unit.known_uids()) == 3, "intake")
+        assert kept_faults(unit, modality.told) == []
+    finally:
+        unit.stop()
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def _fill_up(ballast: Path) -> None:
+    """The disk to its last byte."""
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_proxy_in_the_environment_is_not_asked_for_our_own_orthanc(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    unit.start()
+    assert echo(unit.config.dicom.port)
 
 
 def test_stop_leaves_no_process_and_no_open_port(unit: Unit) -> None:

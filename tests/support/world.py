@@ -72,6 +72,12 @@ class Centre:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}/file", timeout=30) as answer:
             return bytes(answer.read())
 
+    def delete(self, sop_instance_uid: str) -> None:
+        """Lose an instance, as a restore from an older backup does."""
+        (found,) = self._json("/tools/lookup", sop_instance_uid.encode("ascii"))
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{found['Path']}", method="DELETE")
+        urllib.request.urlopen(request, timeout=30).close()
+
     def _json(self, path: str, body: bytes | None = None) -> list[dict[str, Any]]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", data=body)
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -115,7 +121,8 @@ class Unit:
     @property
     def ready(self) -> bool:
         facts = read_live(self.config.run_dir, "unit", CLOCK)
-        return facts is not None and self.process is not None and facts["pid"] == self.process.pid
+        is_ours = facts is not None and self.process is not None and facts["pid"] == self.process.pid
+        return is_ours and facts is not None and bool(facts["ready"])
 
     def child_pids(self) -> dict[str, int]:
         """Process ids by name: orthanc, intake, sync, gatekeeper."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
-from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError, end_process, spawn
+from appliance.supervisor import ChildSpec, FolderLock, NotYetError, Supervisor, SupervisorError, end_process, spawn
 
 FOREVER = [sys.executable, "-c", "import signal; signal.pause()"]
 DEAF = [
@@ -116,6 +117,51 @@ def test_first_start_that_fails_stops_what_already_runs(stop: threading.Event) -
     with pytest.raises(SupervisorError, match="two cannot be started"):
         supervisor.start_all()
     assert supervisor.facts()["one"]["pid"] is None
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("trouble", [NotYetError("not yet"), OSError(errno.ENOSPC, "No space left on device")])
+def test_child_that_a_full_disk_keeps_from_starting_is_tried_again_and_the_others_run(
+    stop: threading.Event, trouble: Exception
+) -> None:
+    troubles = [trouble, trouble]
+
+    def before_start() -> None:
+        if troubles:
+            raise troubles.pop()
+
+    supervisor = Supervisor(
+        [ChildSpec("one", FOREVER, before_start=before_start), ChildSpec("two", FOREVER)], SystemClock(), stop
+    )
+    supervisor.start_all()
+    try:
+        assert alive(pid_of(supervisor, "two"))
+        assert not supervisor.all_run()
+
+        def complete() -> bool:
+            supervisor.watch_once()
+            return supervisor.all_run()
+
+        wait_until(complete)
+        assert not troubles
+    finally:
+        supervisor.stop_all()
+
+
+def test_stop_while_a_start_is_prepared_starts_nothing_more(stop: threading.Event) -> None:
+    supervisor = Supervisor([ChildSpec("one", FOREVER, before_start=stop.set)], SystemClock(), stop)
+    supervisor.start_all()
+    try:
+        assert supervisor.facts()["one"]["start_count"] == 0
+    finally:
+        supervisor.stop_all()
+
+
+@pytest.mark.fault(20)
+def test_log_that_cannot_be_written_keeps_no_process_from_running(tmp_path: Path) -> None:
+    process = spawn(ChildSpec("one", FOREVER, log_file=tmp_path / "no such folder" / "log"))
+    assert alive(process.pid)
+    end_process(process, 5.0)
 
 
 def test_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
