@@ -75,13 +75,15 @@ def wait_until_it_answers(
     request = urllib.request.Request(f"http://127.0.0.1:{http_port}/system")
     if credentials:
         request.add_header("Authorization", f"Basic {b64encode(':'.join(credentials).encode()).decode()}")
+    # A proxy in the environment is for the world outside; it would answer, or not, in Orthanc's place.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     clock = SystemClock()
     deadline_mono_s = clock.mono_s() + START_S_MAX
     while clock.mono_s() < deadline_mono_s and not stop.is_set():
         if process.poll() is not None:
             raise SupervisorError(f"Orthanc ended at once with exit code {process.returncode}; see {log_file}")
         try:
-            with urllib.request.urlopen(request, timeout=2):
+            with opener.open(request, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             stop.wait(0.05)
