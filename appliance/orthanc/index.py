@@ -12,10 +12,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.store.errors import store_error
+
 INDEX_FILE = "index"
 CONTENT_DICOM = 1
 CONTENT_HEADER = 3
 _BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
+_SURROUNDINGS = frozenset(
+    (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR)
+)
+"""A full or read-only disk says nothing against the index; only what cannot be read back is as good as damaged."""
+_UNREADABLE = frozenset((sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS))
 
 
 class IndexDamaged(Exception):
@@ -66,6 +73,7 @@ def read_index(path: Path) -> Index:
 
     Raises:
         IndexDamaged, IndexInUse: As said there.
+        StoreError: If the disk does not let it be opened; that says nothing against the index.
     """
     if not path.exists():
         return EMPTY
@@ -73,8 +81,11 @@ def read_index(path: Path) -> Index:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=1.0)) as db:
             return _read(db)
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BUSY:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code & 0xFF in _BUSY:
             raise IndexInUse(f"{path} is in use") from error
+        if code & 0xFF in _SURROUNDINGS and code not in _UNREADABLE:
+            raise store_error(path, error) from error
         raise IndexDamaged(f"{path}: {error}") from error
 
 

@@ -23,6 +23,7 @@ from appliance.orthanc.reconcile import Plan
 from appliance.orthanc.recovery import EXIT_STOPPED, recover_files, run
 from appliance.store.connect import open_door
 from appliance.store.door import KeptRow, mark_removed
+from appliance.store.errors import StoreError
 from tests.support.files import small_chest
 from tests.support.kept import KeptUnit, make_index, make_kept_unit
 from tests.support.never import never
@@ -224,6 +225,20 @@ def test_damaged_orthanc_index_is_set_aside_and_every_blob_posted_again(unit: Ke
     assert unit.quarantined() == {"index.1.set"}
     assert unit.findings() == {"database-rebuilt": "warning"}
     assert set(unit.local_states().values()) == {"present"}
+
+
+@pytest.mark.fault(15)
+def test_index_that_the_disk_does_not_let_open_is_not_taken_for_damaged(unit: KeptUnit) -> None:
+    """On a full disk SQLite cannot make its log; the index is whole and stays where it is."""
+    make_index(unit, [unit.keep_chest(1)])
+    index = unit.config.orthanc_dir / "index"
+    with closing(sqlite3.connect(index)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+    (unit.config.orthanc_dir / "index-wal").mkdir()
+    with pytest.raises(StoreError):
+        recover(unit)
+    assert index.exists()
+    assert unit.quarantined() == set()
 
 
 def damage(path: Path, offset: int) -> None:
