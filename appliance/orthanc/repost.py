@@ -55,6 +55,9 @@ class Reposter:
             return
         self.orthanc.delete(orthanc_id)
         log("unit.recovery", "index row without a blob removed", orthanc_id=orthanc_id, blob=blob_uuid)
+        self.did("ghost-removed")
+        if find_kept(self.door, blob_uuid):
+            return  # the ledger knows why it went; Orthanc's index is of before that
         note_finding(
             self.unit,
             kind="index-ghost",
@@ -64,7 +67,6 @@ class Reposter:
             severity="notice",
             detail=f"blob={blob_uuid}",
         )
-        self.did("ghost-removed")
 
     def _post(self, row: KeptRow) -> None:
         damage = judge(self.config, row)

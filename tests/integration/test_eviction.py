@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.cli.demo.link import CuttableLink
 from appliance.clock import SystemClock
 from appliance.config import DicomwebDestination, RetentionTable, UnitConfig
 from appliance.domain.values import Evidence, Receipt
@@ -23,7 +26,9 @@ from tests.support.doors import UnitDoor, make_image, start_door, unit_config
 from tests.support.kept import KeptUnit
 from tests.support.orthancs import orthanc_commands
 from tests.support.strace import injected, missing_for_injection
+from tests.support.promises import centre_faults, kept_faults, settled
 from tests.support.unit_store import DESTINATION, confirm
+from tests.support.world import Modality, Unit, dicomweb_destination, echo, make_unit, running_centre, wait_for
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.timeout(300)]
 
@@ -193,6 +198,25 @@ def test_purge_that_was_cut_is_marked_without_a_second_wish(one_stage: Stage, tm
     assert len(one_stage.unit.blobs()) == IMAGE_COUNT - 1
 
 
+@pytest.mark.fault(10)
+def test_index_that_a_power_cut_brought_back_from_before_the_purge_is_no_news(one_stage: Stage, tmp_path: Path) -> None:
+    """Orthanc flushes its index late: after a cut it lists pictures again whose files went with their receipts."""
+    folder = one_stage.config.orthanc_dir
+    with one_stage.started() as door:
+        one_stage.receive(door, tmp_path)
+        before = {path.name: path.read_bytes() for path in folder.glob("index*")}
+        one_stage.evict()
+        door.orthanc.kill()
+    for path in folder.glob("index*"):
+        path.unlink()
+    for name, data in before.items():
+        (folder / name).write_bytes(data)
+    with one_stage.started() as door:
+        assert door.orthanc.json("/instances") == []
+    one_stage.check()
+    assert one_stage.unit.blobs() == set()
+
+
 @pytest.mark.root
 @pytest.mark.fault(10)
 @pytest.mark.skipif(bool(missing_for_injection()), reason=missing_for_injection())
@@ -232,3 +256,70 @@ def test_file_that_orthanc_could_not_let_go_is_not_shown_as_gone(stage: Stage, t
         door.orthanc.stop()
     with stage.started():
         stage.check()
+
+
+AT_ONCE = "[retention]\nkeep_days_min = 0\nbackup_horizon_days = 0\n"
+
+
+def qafila(unit: Unit, *words: str) -> str:
+    """What a command says; it must succeed."""
+    command = [sys.executable, "-m", "appliance.cli.main", *words, "--config", str(unit.toml)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def studies(unit: Unit) -> list[str]:
+    return [str(row[0]) for row in unit.query("SELECT study_instance_uid FROM study ORDER BY 1")]
+
+
+def on_disk(unit: Unit) -> int:
+    return sum(path.is_file() for path in unit.config.blob_dir.rglob("*"))
+
+
+@pytest.mark.fault(53)
+@pytest.mark.parametrize("orthanc", orthanc_commands(), ids=lambda command: Path(command).name)
+def test_pixels_leave_after_a_fresh_look_and_never_when_the_centre_was_restored_without_them(
+    orthanc: str, tmp_path: Path
+) -> None:
+    """The whole unit: explained, refused without a link, refused and sent again when absent, done when proved."""
+    with running_centre(tmp_path / "centre", orthanc) as centre:
+        link = CuttableLink(centre.http_port)
+        url = f"http://127.0.0.1:{link.port}/dicom-web"
+        unit = make_unit(tmp_path / "unit", orthanc, dicomweb_destination(url), extra=AT_ONCE)
+        unit.start()
+        try:
+            modality = Modality(unit.config.dicom.port)
+            assert len(modality.send(4)) == 4
+            wait_for(lambda: settled(unit, modality.told), "confirmation")
+            (study,) = studies(unit)
+
+            assert "has not been asked again" in qafila(unit, "evict", "--dry-run")
+            assert on_disk(unit) == 4
+
+            link.cut()
+            assert "cannot be reached" in qafila(unit, "evict", study, "--wait")
+            assert on_disk(unit) == 4
+            assert unit.query("SELECT state FROM link") == [("down",)]
+            link.restore()
+            wait_for(lambda: unit.query("SELECT state FROM link") == [("up",)], "the link to be shown as up")
+
+            lost = modality.told[0].sop_instance_uid
+            centre.delete(lost)
+            assert "has not confirmed it yet" in qafila(unit, "evict", study, "--wait")
+            assert on_disk(unit) == 4
+            wait_for(lambda: settled(unit, modality.told) and lost in centre.holdings(), "the second delivery")
+            assert kept_faults(unit, modality.told) + centre_faults(centre, modality.told) == []
+
+            assert "left this unit" in qafila(unit, "evict", study, "--wait")
+            assert on_disk(unit) == 0
+            assert unit.query("SELECT DISTINCT local_state FROM instance") == [("evicted",)]
+            assert unit.query("SELECT count(*) FROM receipt WHERE revoked_at = '' AND checked_again_at <> ''") == [(4,)]
+            assert centre_faults(centre, modality.told) == []
+            unit.stop()
+            unit.start()
+            assert echo(unit.config.dicom.port)
+            assert unit.query("SELECT kind FROM finding WHERE severity = 'alarm'") == []
+        finally:
+            unit.stop()
+            link.close()
