@@ -25,8 +25,8 @@ from sync.eviction import Eviction
 from tests.support.doors import UnitDoor, make_image, start_door, unit_config
 from tests.support.kept import KeptUnit
 from tests.support.orthancs import orthanc_commands
-from tests.support.strace import injected, missing_for_injection
 from tests.support.promises import centre_faults, kept_faults, settled
+from tests.support.strace import injected, missing_for_injection
 from tests.support.unit_store import DESTINATION, confirm
 from tests.support.world import Modality, Unit, dicomweb_destination, echo, make_unit, running_centre, wait_for
 
