@@ -8,6 +8,7 @@ permit ends. So after a cut a standing permit tells which removals still want th
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,7 +31,8 @@ from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, Verd
 _DAY_S = 86_400.0
 STEP_S = 1.0
 ASK_S_MAX = 600.0
-"""A wish whose second look does not come within this time is given up with a sentence; nothing was removed."""
+"""A wish whose second look gets no further for so long is given up with a sentence; nothing was removed."""
+WALK_PAGE_COUNT = 256
 
 
 def policy_of(config: UnitConfig) -> RetentionPolicy:
@@ -73,7 +75,11 @@ def verdict_of(instance: RetainedInstance, now_wall_s: float, clock_trusted: boo
 class _Wish:
     study_instance_uid: str
     command_id: int | None
-    deadline_mono_s: float
+    """``None``: nobody asked; room is short."""
+    unasked_count: float = math.inf
+    """How many pictures still wanted their second look at the last step."""
+    deadline_mono_s: float = math.inf
+    """Moved on by every step that got further, so that a big study over a slow link is not given up."""
 
 
 @dataclass(slots=True)
@@ -92,11 +98,12 @@ class Eviction:
     _wishes: list[_Wish] = field(default_factory=list)
     _next_step_mono_s: float = 0.0
     _walk_instance_id: int = 0
+    _walked_study_uids: set[str] = field(default_factory=set)
 
     def ask(self, command: commands.Command) -> None:
-        """A person wants a study's pixels gone from here; an empty UID means whatever may go."""
-        deadline_mono_s = self.clock.mono_s() + ASK_S_MAX
-        self._wishes.append(_Wish(command.study_instance_uid, command.command_id, deadline_mono_s))
+        """A person wants a study's pixels gone from here; a wish of ours gives way, the walk finds it again."""
+        self._wishes = [wish for wish in self._wishes if wish.command_id is not None]
+        self._wishes.append(_Wish(command.study_instance_uid, command.command_id))
 
     def turn(self) -> None:
         """At most one step a second; raises ``StoreError`` as the store does."""
@@ -115,18 +122,21 @@ class Eviction:
         return shutil.disk_usage(self.config.data_dir).free < self.config.limits.free_bytes_warn
 
     def _wish_for_the_oldest(self) -> None:
-        """Walk through the confirmed instances, oldest first, round and round, one study a turn."""
-        found = instances.eviction_candidates(self.store, after_instance_id=self._walk_instance_id, limit=1)
-        if not found:
-            self._walk_instance_id = 0
-            return
-        candidate = found[0]
-        self._walk_instance_id = self.store.value(
-            "SELECT max(instance_id) FROM instance WHERE study_instance_uid = ? AND instance_id >="
-            " (SELECT instance_id FROM instance WHERE sop_instance_uid = ?)",
-            (candidate.study_instance_uid, candidate.sop_instance_uid),
-        )
-        self._wishes.append(_Wish(candidate.study_instance_uid, None, self.clock.mono_s() + ASK_S_MAX))
+        """Walk through the confirmed instances, oldest first, round and round, one study a turn.
+
+        A study is tried once a round: its instances lie between those of others, which it must not hide.
+        """
+        while found := instances.eviction_candidates(
+            self.store, after_instance_id=self._walk_instance_id, limit=WALK_PAGE_COUNT
+        ):
+            for candidate in found:
+                self._walk_instance_id = candidate.instance_id
+                if candidate.study_instance_uid not in self._walked_study_uids:
+                    self._walked_study_uids.add(candidate.study_instance_uid)
+                    self._wishes.append(_Wish(candidate.study_instance_uid, None))
+                    return
+        self._walk_instance_id = 0
+        self._walked_study_uids.clear()
 
     def _step(self, wish: _Wish) -> bool:
         """Do the next thing for a wish; True when it is answered."""
@@ -144,6 +154,8 @@ class Eviction:
             if not verdict.allowed:
                 return self._answer(wish, f"Nothing was removed. {' '.join(verdict.reasons)}")
         unasked = [row for row in rows if not verdict_of(row, now_wall_s, trusted, policy).allowed]
+        if len(unasked) < wish.unasked_count:
+            wish.unasked_count, wish.deadline_mono_s = len(unasked), self.clock.mono_s() + ASK_S_MAX
         if not unasked:
             return self._remove(wish, rows)
         if self.clock.mono_s() > wish.deadline_mono_s:

@@ -20,6 +20,7 @@ class EvictionCandidate:
     ``receipt_at_oldest`` is not enough by itself: the caller compares all these with the purge rule of ``faults.md``.
     """
 
+    instance_id: int
     item_ids: tuple[int, ...]
     sop_instance_uid: str
     study_instance_uid: str
@@ -161,8 +162,8 @@ def eviction_candidates(db: Store, *, after_instance_id: int = 0, limit: int = 1
     A receipt about other bytes (the file was re-encoded since) makes an instance no candidate.
     """
     rows = db.rows(
-        """SELECT json_group_array(o.item_id), i.sop_instance_uid, i.study_instance_uid, i.orthanc_id, i.blob_uuid,
-                i.size_bytes, i.received_at, max(r.received_at), min(r.checked_again_at)
+        """SELECT i.instance_id, json_group_array(o.item_id), i.sop_instance_uid, i.study_instance_uid,
+                i.orthanc_id, i.blob_uuid, i.size_bytes, i.received_at, max(r.received_at), min(r.checked_again_at)
             FROM instance AS i CROSS JOIN outbox AS o ON o.instance_id = i.instance_id
             CROSS JOIN receipt AS r ON r.item_id = o.item_id AND r.revoked_at = '' AND r.sha256 = i.sha256
             WHERE i.instance_id > ? AND i.local_state = 'present' AND i.owed_count > 0
@@ -170,7 +171,7 @@ def eviction_candidates(db: Store, *, after_instance_id: int = 0, limit: int = 1
             GROUP BY i.instance_id HAVING count(*) = i.owed_count ORDER BY i.instance_id LIMIT ?""",
         (after_instance_id, limit),
     )
-    return tuple(EvictionCandidate(tuple(sorted(json.loads(row[0]))), *row[1:]) for row in rows)
+    return tuple(EvictionCandidate(row[0], tuple(sorted(json.loads(row[1]))), *row[2:]) for row in rows)
 
 
 def id_list(ids: Sequence[int]) -> str:
