@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 import os
+import sys
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -54,8 +56,9 @@ def zone_now() -> tzinfo:
 
 
 def print_json(value: Any) -> None:
-    """Dataclasses become objects with their field names; text stays text in any script."""
-    print(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+    """Dataclasses become objects with their field names; text stays text in any script, and whole in any encoding."""
+    knows_every_script = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    print(json.dumps(msgspec.to_builtins(value), ensure_ascii=not knows_every_script, indent=2))
 
 
 def find_study(db: Store, wanted: str) -> str:

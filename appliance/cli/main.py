@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
 import os
 import sys
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit codes are in ``docs/reference/cli.md``. Raises only under ``QAFILA_DEBUG=1``."""
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
+    _let_every_name_be_shown()
     try:
         arguments = _parser(words).parse_args(words)
         code = int(arguments.handler(arguments))
@@ -60,6 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get(DEBUG_VARIABLE) == "1":
             raise
         return _say(error, as_json)
+
+
+def _let_every_name_be_shown() -> None:
+    """A terminal that knows no Arabic or no check mark (LANG=C, a serial console) shows '?' there, never an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _parser(words: list[str]) -> argparse.ArgumentParser:

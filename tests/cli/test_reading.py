@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
-from appliance.store.connect import open_unit
+from appliance.store.connect import open_unit, write
 from tests.cli.running import Qafila
 from tests.support.unit_store import made_unit, reject, study_uid, unit_toml
 
@@ -190,3 +191,21 @@ def test_plain_commands_import_no_screen_no_network_and_no_dicom(qafila: Qafila,
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("words", [("status",), ("studies",), ("studies", "--json"), ("study", study_uid(3))])
+def test_terminal_that_knows_ascii_only_is_answered_all_the_same(tmp_path: Path, words: tuple[str, ...]) -> None:
+    made_unit(tmp_path, 12, now_s=SystemClock().wall_s(), confirmed_count=4)
+    with open_unit(tmp_path / "data" / "unit.db") as db, write(db):
+        db.change("UPDATE study SET patient_name = 'BENALI^FATIMA=بنعلي^فاطمة'")
+    done = subprocess.run(
+        [sys.executable, "-m", "appliance.cli.main", *words, "--config", str(tmp_path / "unit.toml")],
+        check=False,
+        capture_output=True,
+        env={"LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PATH": os.environ["PATH"]},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    if "--json" in words:
+        names = {row["patient_name"] for row in json.loads(done.stdout)["studies"]}
+        assert names == {"BENALI^FATIMA=بنعلي^فاطمة"}
