@@ -12,8 +12,9 @@ JOBS ?= 2
 CUTS ?= 200
 KILLS ?= 100
 SIZES ?= 20
+ERRORS ?= 100
 
-.PHONY: help setup setup-run demo test lint sim bench power-cuts kills full-disks \
+.PHONY: help setup setup-run demo test lint sim bench power-cuts kills full-disks disk-errors \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
 help: ## List these commands
@@ -52,6 +53,9 @@ kills: setup ## KILLS=100 kill -9 at random moments of each process
 
 full-disks: setup ## SIZES=20 small disks filled under the unit, on each Orthanc (root, loop devices)
 	@$(PYTHON) -m tests.full_disks --sizes $(SIZES)
+
+disk-errors: setup ## ERRORS=100 EIO, ENOSPC and EROFS put into the unit's system calls, on each Orthanc (root, strace)
+	@$(PYTHON) -m tests.disk_errors --count $(ERRORS)
 
 debian13-root: setup ## Build .cache/debian13, so that tests also run Debian 13's Orthanc (root)
 	@sh image/host/debian13.sh
