@@ -5,7 +5,9 @@ Sources of defaults: ``docs/reference/configuration.md``. Bounds live in ``appli
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -15,9 +17,9 @@ import msgspec
 
 from appliance.domain.limits import LimitSet
 
-AeTitle = Annotated[str, msgspec.Meta(pattern=r"^[ -\[\]-~]{1,16}$")]
-"""1 to 16 characters of the default repertoire, no backslash (PS3.5, VR AE)."""
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+AeTitle = Annotated[str, msgspec.Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}\Z")]
+"""1 to 16 characters of the default repertoire, no backslash, not all spaces (PS3.5, VR AE)."""
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}\Z")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 PortOrNone = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -30,7 +32,7 @@ class UnitTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Who this unit is and where its files are."""
 
     name: Name = "unit-01"
-    data_dir: str = "/var/lib/qafila"
+    data_dir: Annotated[str, msgspec.Meta(min_length=1)] = "/var/lib/qafila"
     python: str = ""
     """Interpreter for our own processes; empty: the one that runs ``qafila``."""
 
@@ -182,7 +184,8 @@ def load(path: Path, kind: type[_T]) -> _T:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from error
-    for key in tree.get("limits", {}):
+    limits = tree.get("limits")
+    for key in limits if isinstance(limits, dict) else ():
         if key not in LimitSet.__dataclass_fields__:
             raise ConfigError(f"{path}: {_unknown(key, 'limits')}")
     try:
@@ -195,9 +198,11 @@ def load_unit(path: Path) -> UnitConfig:
     """``unit.toml`` with what types cannot say checked too.
 
     Raises:
-        ConfigError: As ``load``, and for two destinations of one name or two of our ports that are equal.
+        ConfigError: As ``load``, for two destinations of one name or two of our ports that are equal, and for a bound
+            that bounds nothing.
     """
     config = load(path, UnitConfig)
+    _check_numbers(path, config)
     names = [d.name for d in config.destination]
     for name in names:
         if names.count(name) > 1:
@@ -212,6 +217,21 @@ def load_unit(path: Path) -> UnitConfig:
             raise ConfigError(f"{path}: {key} and {clash} are both {port}; give each its own port")
         ports[key] = port
     return config
+
+
+def _check_numbers(path: Path, config: UnitConfig) -> None:
+    """A back-off of no time spins, a batch of no items sends nothing, an age below zero lets pictures go too early."""
+    for key, value in dataclasses.asdict(config.limits).items():
+        may_be_zero = key.startswith("free_")
+        if not math.isfinite(value) or value < 0 or (value == 0 and not may_be_zero):
+            least = "0 or more" if may_be_zero else "more than 0"
+            raise ConfigError(f"{path}: limits.{key} is {value} and must be {least}")
+    for key, value in (
+        ("keep_days_min", config.retention.keep_days_min),
+        ("backup_horizon_days", config.retention.backup_horizon_days),
+    ):
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{path}: retention.{key} is {value} and must be 0 or more")
 
 
 def _explain(message: str) -> str:

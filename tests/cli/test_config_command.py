@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from appliance.cli.config import to_toml
 from appliance.cli.main import main
-from appliance.config import load_unit
+from appliance.config import ConfigError, load_unit
 from central.config import CentralConfig, load_central
 
 FINE = """
@@ -135,3 +136,37 @@ def test_samples_are_valid_and_the_centre_s_is_all_defaults(tmp_path: Path, caps
     assert load_unit(tmp_path / "unit.toml").destination
     assert load_central(tmp_path / "central.toml") == CentralConfig()
     assert main(["config", "check", str(tmp_path / "central.toml")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [
+        ("[limits]\nbackoff_s_first = 0.0", "limits.backoff_s_first"),
+        ("[limits]\ntransfer_item_count_max = 0", "limits.transfer_item_count_max"),
+        ("[limits]\nverify_poll_s_max = nan", "limits.verify_poll_s_max"),
+        ("[limits]\nfree_bytes_floor = -1", "limits.free_bytes_floor"),
+        ("[retention]\nkeep_days_min = -1", "retention.keep_days_min"),
+        ("[retention]\nbackup_horizon_days = nan", "retention.backup_horizon_days"),
+    ],
+)
+def test_bound_that_bounds_nothing_is_refused_with_its_key(tmp_path: Path, table: str, key: str) -> None:
+    path = tmp_path / "unit.toml"
+    path.write_text(table)
+    with pytest.raises(ConfigError, match=re.escape(key)):
+        load_unit(path)
+
+
+@pytest.mark.parametrize(
+    "text", ['[unit]\ndata_dir = ""', '[unit]\nname = "a\\n"', '[dicom]\nae_title = "  "', "limits = 3"]
+)
+def test_value_that_no_process_could_use_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "unit.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError):
+        load_unit(path)
+
+
+def test_disk_floors_may_be_zero(tmp_path: Path) -> None:
+    path = tmp_path / "unit.toml"
+    path.write_text("[limits]\nfree_bytes_floor = 0\nfree_inode_floor = 0\n")
+    assert load_unit(path).limits.free_bytes_floor == 0
