@@ -18,12 +18,12 @@ from appliance.logging import log
 from appliance.orthanc.blobs import flush_folder
 from appliance.store.connect import Store
 from appliance.store.door import KeptRow, find_kept, note_quarantined
-from appliance.store.findings import clear_finding, note_finding
+from appliance.store.findings import clear_finding, note_finding, open_kinds
 from appliance.store.instances import find_instance, set_local_state
 
 PIECE_BYTES = 1024 * 1024
 DAMAGED, MISSING, UNREADABLE = "blob-damaged", "blob-missing", "blob-unreadable"
-_KINDS = (DAMAGED, MISSING, UNREADABLE)
+KINDS = frozenset((DAMAGED, MISSING, UNREADABLE))
 _SENTENCES = {
     DAMAGED: "A stored picture was damaged on the disk. It is not sent as it is. Repeat it if you can, and tell the "
     "service: the disk may be failing.",
@@ -144,11 +144,13 @@ def note(unit: Store, sop_instance_uid: str, blob_uuid: str, damage: Damage) -> 
 
 
 def _record_good(unit: Store, row: KeptRow) -> None:
+    """The state and the findings apart: a copy that was sent anew makes the instance present and leaves the alarm."""
     known = find_instance(unit, row.sop_instance_uid)
-    if not known or known[0].blob_uuid != row.blob_uuid or known[1] in (LocalState.PRESENT, LocalState.EVICTED):
+    if not known or known[0].blob_uuid != row.blob_uuid or known[1] is LocalState.EVICTED:
         return
-    set_local_state(unit, unit.stamp(), row.sop_instance_uid, LocalState.PRESENT, "whole again", actor="intake")
-    for kind in _KINDS:
+    if known[1] is not LocalState.PRESENT:
+        set_local_state(unit, unit.stamp(), row.sop_instance_uid, LocalState.PRESENT, "whole again", actor="intake")
+    for kind in open_kinds(unit, row.sop_instance_uid) & KINDS:
         clear_finding(unit, kind=kind, subject_id=row.sop_instance_uid, actor="intake")
 
 

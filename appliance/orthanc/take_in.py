@@ -13,10 +13,11 @@ from appliance.config import UnitConfig, blob_path
 from appliance.dicom.header import Header, HeaderError, HeaderReader
 from appliance.domain.values import Instance
 from appliance.logging import log
+from appliance.orthanc.damage import KINDS, judge, record
 from appliance.orthanc.feed import orthanc_id
 from appliance.store.connect import Store, data_version
 from appliance.store.door import KeptRow, find_kept, kept_after, kept_of
-from appliance.store.findings import note_finding
+from appliance.store.findings import note_finding, open_kinds
 from appliance.store.instances import find_instance, point_at_blob
 from appliance.store.intake import FeedCursor, KeptInstance, get_cursor, keep_instances, set_cursor
 
@@ -127,6 +128,7 @@ class TakeIn:
         result = keep_instances(self.unit, self.unit.stamp(), taken, destination_names(self.config), cursor)
         self._cursor = cursor
         self._twins.update(result.known)
+        self._look_again([*result.known, *(row.sop_instance_uid for row in rows if row.removed_at)])
         log("unit.intake", "taken in", new=len(result.new), known=len(result.known), kept_id=last.kept_id)
         self._follow_twins()
         return len(rows)
@@ -165,6 +167,16 @@ class TakeIn:
                 detail=f"looks-like={header.suspect_encoding} ae={row.calling_ae_title}",
             )
         return kept_instance(row, header)
+
+    def _look_again(self, repeated: Sequence[str]) -> None:
+        """A repeat heals a damaged or missing copy, at the door or by taking its place: the alarm ends at once."""
+        for uid in repeated:
+            known = find_instance(self.unit, uid)
+            if known is None or not open_kinds(self.unit, uid) & KINDS:
+                continue
+            kept = find_kept(self.door, known[0].blob_uuid)
+            if kept is not None and not judge(self.config, kept):
+                record(self.config, self.unit, self.door, kept, None)
 
     def _follow_twins(self) -> None:
         """Point the unit's rows at the copy that stays, once the door has let the other one go."""

@@ -73,3 +73,10 @@ def open_subjects(db: Store, kind: str) -> tuple[str, ...]:
     """What the open findings of one kind are about, the oldest first."""
     rows = db.rows("SELECT subject_id FROM finding WHERE kind = ? AND cleared_at = '' ORDER BY finding_id", (kind,))
     return tuple(row[0] for row in rows)
+
+
+def open_kinds(db: Store, subject_id: str) -> frozenset[str]:
+    """Kinds of the open findings about one subject."""
+    return frozenset(
+        row[0] for row in db.rows("SELECT kind FROM finding WHERE subject_id = ? AND cleared_at = ''", (subject_id,))
+    )

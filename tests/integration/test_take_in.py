@@ -210,6 +210,30 @@ def test_blob_that_was_healed_is_present_again_after_the_next_scrub(unit: KeptUn
     assert unit.findings() == {}
 
 
+@pytest.mark.fault(21)
+def test_damaged_blob_that_a_repeat_healed_in_place_is_present_again_at_once(unit: KeptUnit, tmp_path: Path) -> None:
+    kept = unit.keep_chest(1)
+    unit.take_in()
+    flip_a_bit(unit.blob(kept))
+    scrub_once(unit)
+    unit.repeat(tmp_path / "sent-1.dcm")
+    unit.take_in()
+    assert unit.local_states() == {kept.sop_instance_uid: "present"}
+    assert "blob-damaged" not in unit.findings()
+
+
+@pytest.mark.fault(21)
+def test_damaged_blob_whose_place_another_copy_takes_leaves_no_alarm(unit: KeptUnit, tmp_path: Path) -> None:
+    kept = unit.keep_chest(1)
+    unit.take_in()
+    flip_a_bit(unit.blob(kept))
+    scrub_once(unit)
+    unit.keep(tmp_path / "sent-1.dcm")
+    unit.take_in()
+    assert unit.local_states() == {kept.sop_instance_uid: "present"}
+    assert "blob-damaged" not in unit.findings()
+
+
 def flip_a_bit(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1

@@ -37,13 +37,21 @@ class KeptUnit:
 
     def keep(self, path: Path) -> KeptRow:
         """What the door does with a file that a modality sent, up to its ledger row."""
-        ledger = Ledger(self.config.door_db, self.clock)
-        with closing(ledger):
-            blob_uuid, data = str(uuid.uuid4()), path.read_bytes()
-            door = Door(self._door_settings(), ledger, self.clock)
-            door.create(blob_uuid, CONTENT_DICOM, data)
-            door.create(str(uuid.uuid4()), CONTENT_HEADER, data[:HEADER_BYTES])
+        with closing(Ledger(self.config.door_db, self.clock)) as ledger:
+            blob_uuid = self._create(Door(self._door_settings(), ledger, self.clock), path)
         return self.row(blob_uuid)
+
+    def repeat(self, path: Path) -> None:
+        """What the door does with a file that Orthanc holds already: it gives its copy back."""
+        with closing(Ledger(self.config.door_db, self.clock)) as ledger:
+            door = Door(self._door_settings(), ledger, self.clock)
+            door.remove(self._create(door, path), CONTENT_DICOM)
+
+    def _create(self, door: Door, path: Path) -> str:
+        blob_uuid, data = str(uuid.uuid4()), path.read_bytes()
+        door.create(blob_uuid, CONTENT_DICOM, data)
+        door.create(str(uuid.uuid4()), CONTENT_HEADER, data[:HEADER_BYTES])
+        return blob_uuid
 
     def keep_chest(self, seed: int, **options: Any) -> KeptRow:
         """Keep a phantom; the seed tells them apart."""
