@@ -69,9 +69,14 @@ class Book:
         return transaction_uid
 
     def forget(self, uids: Sequence[str]) -> None:
-        """These instances are being sent (again): older answers say nothing of them any more."""
+        """These instances are sent again or have been answered for: what was asked until now says no more of them.
+
+        Nor does a report that comes later. A promise that served twice would let pixels leave this unit on the word of
+        a centre that was restored in between.
+        """
         with self._changed:
             for transaction in self._transactions.values():
+                transaction.asked = transaction.asked.difference(uids)
                 for uid in uids:
                     transaction.answers.pop(uid, None)
 
@@ -188,8 +193,8 @@ def verify_by_commitment(
         if refused is not None and checked.failure is not None and checked.failure.code == "commitment-pending":
             checked = Checked(item.item_id, failure=refused)
         on_result(checked)
-        if checked.failure is not None:
-            # The next time is asked anew: a refusal of today may be a promise of tomorrow.
+        if book.answer(item.sop_instance_uid) is not None:
+            # The next time is asked anew: a refusal of today may be a promise of tomorrow, and the other way round.
             book.forget([item.sop_instance_uid])
 
 

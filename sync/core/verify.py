@@ -9,7 +9,7 @@ from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.values import OutboxItem, Receipt
 
 METHODS = frozenset({"wado", "commitment", "move", "gateway"})
-"""Ways of proof that count; ``docs/reference/receipts.md`` says what each one compares."""
+"""Ways of proof that count; each adapter's module says what it compares."""
 
 
 def receipt_fault(item: OutboxItem, receipt: Receipt) -> Failure | None:
