@@ -102,6 +102,7 @@ def assert_restart_is_clean(config: UnitConfig, image: Path, uid: str) -> None:
 
 
 @needs_strace
+@pytest.mark.fault(4)
 @pytest.mark.fault(13)
 def test_kill_in_on_stored_is_an_abort_and_the_kept_blob_stays(command: str, tmp_path: Path) -> None:
     config = unit_config(command, tmp_path / "data")
