@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
+import signal
 import sys
 import tempfile
 import threading
@@ -30,6 +32,7 @@ from tests.support.strace import injected, missing_for_injection
 from tests.support.world import CLOCK, Modality, Unit, dicomweb_destination, echo, make_unit, running_centre, wait_for
 
 HEAL_S_MAX = 90.0
+PROCESS_COUNT = 4
 SETTLE_S_MAX = 300.0
 STRIKE_S_MAX = 20.0
 """How long strace waits for a call to fail; some processes are idle at that moment."""
@@ -40,12 +43,17 @@ FULL, BROKEN, READ_ONLY = "ENOSPC", "EIO", "EROFS"
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Which calls of which process fail, on which files below the data folder (any file when there is none)."""
+    """Which calls of which process fail, on which files below the data folder (any file when there is none).
+
+    The victim ``recovery`` is the supervisor with all that it starts while Orthanc, just killed, is started again.
+    """
 
     victim: str
     calls: str
     errors: tuple[str, ...]
     files: tuple[str, ...] = ()
+    nth_max: int = 7
+    """The call that fails is at most the so manieth of its thread; a program's start alone opens hundreds of files."""
 
     @property
     def name(self) -> str:
@@ -78,6 +86,9 @@ AIMS = (
     Aim("sync", "openat", (FULL, BROKEN)),
     Aim("sync", _WRITES, (FULL, BROKEN)),
     Aim("sync", "pread64,read", (BROKEN,)),
+    Aim("recovery", "openat", (FULL, BROKEN), nth_max=400),
+    Aim("recovery", f"{_WRITES},{_FLUSHES},{_NAMES}", (FULL, BROKEN, READ_ONLY)),
+    Aim("recovery", "pread64,read", (BROKEN,), nth_max=400),
     Aim("gatekeeper", f"{_WRITES},{_FLUSHES},openat,{_NAMES}", (FULL, BROKEN, READ_ONLY)),
 )
 
@@ -91,6 +102,8 @@ class Outcome:
     call_count: int = 0
     """System calls that failed."""
     restart_count: int = 0
+    unit_start_count: int = 0
+    """How often the supervisor itself ended and was started again."""
     retried_study_count: int = 0
     told_count: int = 0
     faults: list[str] = field(default_factory=list)
@@ -116,10 +129,13 @@ def run_disk_errors(
         with modality.sending():
             for number in range(count):
                 aim = aims[number % len(aims)]
-                wait_for(lambda aim=aim: aim.victim in unit.child_pids(), f"{aim.victim} to run")  # type: ignore[misc]  # bound default
+                wait_for(lambda: unit.ready and len(unit.child_pids()) == PROCESS_COUNT, "every process to run")
                 pause.wait(chance.random() * 0.3)
                 what = _strike(folder / "strace.log", unit, aim, chance, outcome)
                 outcome.faults += [f"{number} ({what}): {fault}" for fault in shown_but_not_there(unit, centre)]
+                if unit.process is None or unit.process.poll() is not None:
+                    outcome.unit_start_count += 1
+                    unit.start()  # as systemd does
                 told_before = len(modality.told)
                 wait_for(lambda before=told_before: len(modality.told) > before, f"service after {what}", HEAL_S_MAX)  # type: ignore[misc]  # bound default
                 if number % len(AIMS) == len(AIMS) - 1:
@@ -140,14 +156,19 @@ def run_disk_errors(
 def _strike(trace: Path, unit: Unit, aim: Aim, chance: random.Random, outcome: Outcome) -> str:
     """Make calls of one process fail, once or for a while, and let go; what was done."""
     error = chance.choice(aim.errors)
-    when = chance.choice(["1", str(chance.randrange(2, 8)), "1+"])
+    when = chance.choice(["1", str(chance.randrange(2, aim.nth_max + 1)), "1+"])
     paths = [unit.config.data_dir / name for name in aim.files]
-    process_id = unit.child_pids()[aim.victim]
+    children = unit.child_pids()
+    assert unit.process is not None
+    process_id = children.get(aim.victim, unit.process.pid)
     trace.write_bytes(b"")
     attached = injected(process_id, f"{aim.calls}:error={error}:when={when}", log=trace, paths=paths)
     with contextlib.suppress(AssertionError), attached:  # nothing to attach to when it was just being started again
+        if aim.victim == "recovery":
+            with contextlib.suppress(ProcessLookupError):  # it had just died of an earlier fault
+                os.kill(children["orthanc"], signal.SIGKILL)
         with contextlib.suppress(AssertionError):  # it was idle, or died of it
-            wait_for(lambda: "INJECTED" in _read(trace), "a call to fail", STRIKE_S_MAX)
+            wait_for(lambda: _is_struck(trace, aim, process_id), "a call to fail", STRIKE_S_MAX)
         if when == "1+":
             threading.Event().wait(chance.random() * LAST_S_MAX)
     failed_count = _read(trace).count("INJECTED")
@@ -155,6 +176,12 @@ def _strike(trace: Path, unit: Unit, aim: Aim, chance: random.Random, outcome: O
     if failed_count:
         outcome.struck[aim.name] += 1
     return f"{aim.name} {error} when={when}"
+
+
+def _is_struck(trace: Path, aim: Aim, process_id: int) -> bool:
+    """Whether a call of the victim failed; of recovery that is one of what the supervisor started, not its own."""
+    failed = [line for line in _read(trace).splitlines() if "INJECTED" in line]
+    return any(aim.victim != "recovery" or not line.startswith(f"{process_id} ") for line in failed)
 
 
 def _read(trace: Path) -> str:
@@ -210,7 +237,8 @@ def main() -> int:
             )
         print(
             f"{orthanc}: seed {arguments.seed}, {arguments.count} injections of which {outcome.struck.total()} struck, "
-            f"{outcome.call_count} calls failed, {outcome.restart_count} restarts, {outcome.retried_study_count} "
+            f"{outcome.call_count} calls failed, {outcome.restart_count} restarts, "
+            f"{outcome.unit_start_count} of the whole unit, {outcome.retried_study_count} "
             f"retries by a person, {outcome.told_count} instances promised, {len(outcome.faults)} faults"
         )
         for name, struck_count in sorted(outcome.struck.items()):
