@@ -89,6 +89,10 @@ CATALOGUE: dict[str, Entry] = {
     "commitment-failed": _transient("The destination could not promise to keep this picture.", _WAIT),
     "move-failed": _transient("The destination did not send this picture back for comparison.", _SETTINGS),
     "work-dir": _transient("There was no room on this unit to read the picture back.", "Free space on this unit."),
+    "nothing-to-compare": _transient(
+        "The stored file of this picture was not on this unit to compare with what the destination holds.",
+        "If it is shown as missing, tell the service; if its pixels were removed to make room, nothing.",
+    ),
     # for a person
     "http-400": _permanent("The destination says that this picture is not valid.", _ADMIN),
     "http-413": _permanent("This picture is larger than the destination takes.", _ADMIN),

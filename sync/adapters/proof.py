@@ -47,7 +47,8 @@ def prove(item: SendItem, method: str, read: Callable[[], Reading | None]) -> Ch
             return Checked(item.item_id, evidence=_evidence(item, method, first))
         second = read()
     except FileNotFoundError:
-        return Checked(item.item_id, failure=failure("file-unreadable"))
+        # It may just have left this unit, by a proof that was complete: that says nothing against the destination.
+        return Checked(item.item_id, failure=failure("nothing-to-compare"))
     except OSError:
         return Checked(item.item_id, failure=failure("work-dir"))
     if second is not None and second.comparison.equal:
