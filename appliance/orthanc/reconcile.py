@@ -7,8 +7,9 @@ still has it and sends it again, so it is set aside and never taken in. Every st
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,8 @@ DIGEST_BYTES_MAX = 128 * 1024 * 1024
 DIGEST_S_MAX = 2.0
 """The newest blobs are read again at every start, within these bounds; the scrub reads the others."""
 PAGE_COUNT = 512
+_BAD_SECTOR = frozenset((errno.EIO, errno.EUCLEAN, errno.EBADMSG, errno.EISDIR))
+"""What no later reading of a file will mend; a start that waited for it would never come."""
 
 
 @dataclass(slots=True)
@@ -185,12 +188,17 @@ class Reconciler:
         """Of several blobs with one data set the one that Orthanc holds stays; one instance, one file."""
         for sop_instance_uid in sorted(twins(self.door)):
             present = kept_of(self.door, sop_instance_uid)
-            stays = [row for row in present if row.blob_uuid in self.index.blobs] or present[-1:]
-            good = next((row for row in stays if judge(self.config, row) is None), None)
-            for row in present:
-                if good and row.blob_uuid != good.blob_uuid and row.dataset_sha256 == good.dataset_sha256:
-                    self._drop(row)
+            # Whatever was sent or posted twice is met here at every later start: one copy left is not read again.
+            if len(present) > 1:
+                self._drop_all_but_one(present)
             repoint(self.unit, self.door, sop_instance_uid)
+
+    def _drop_all_but_one(self, present: Sequence[KeptRow]) -> None:
+        stays = [row for row in present if row.blob_uuid in self.index.blobs] or present[-1:]
+        good = next((row for row in stays if judge(self.config, row) is None), None)
+        for row in present:
+            if good and row.blob_uuid != good.blob_uuid and row.dataset_sha256 == good.dataset_sha256:
+                self._drop(row)
 
     def _drop(self, row: KeptRow) -> None:
         mark_removed(self.door, self.door.stamp(), row.blob_uuid)
@@ -278,7 +286,21 @@ class _Digests:
 
 
 def _digests(path: Path) -> _Digests | None:
-    """All digests in one reading; ``None`` when it is no Part 10 file with a UID of its own."""
+    """All digests in one reading; ``None`` when it is no Part 10 file with a UID of its own, or a bad sector hides it.
+
+    Raises:
+        OSError: For what says nothing of this file, such as too many open ones.
+    """
+    try:
+        return _read_digests(path)
+    except OSError as error:
+        if error.errno not in _BAD_SECTOR:
+            raise
+        log("unit.recovery", "unreadable", blob=path.name, error=error.strerror)
+        return None
+
+
+def _read_digests(path: Path) -> _Digests | None:
     with path.open("rb") as file:
         try:
             meta = parse_meta(file.read(META_BYTES_MAX + 1))

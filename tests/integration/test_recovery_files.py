@@ -19,6 +19,7 @@ import pytest
 
 from appliance.clock import SystemClock
 from appliance.config import UnitTable, blob_path
+from appliance.orthanc import reconcile
 from appliance.orthanc.reconcile import Plan
 from appliance.orthanc.recovery import EXIT_STOPPED, recover_files, run
 from appliance.store.connect import open_door
@@ -163,26 +164,43 @@ def test_bit_flip_in_a_new_blob_is_found_at_the_next_start_and_not_posted(unit: 
     assert unit.local_states() == {kept.sop_instance_uid: "corrupt"}
 
 
+def recover_beside_a_bad_sector(unit: KeptUnit, path: Path) -> subprocess.CompletedProcess[str]:
+    """Phase files in a process that gets EIO for every read of that file."""
+    toml = unit.config.data_dir.parent / "unit.toml"
+    toml.write_text(f'[unit]\ndata_dir = "{unit.config.data_dir}"\n')
+    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path), "-e", "inject=read:error=EIO"]
+    return subprocess.run(
+        [*strace, sys.executable, "-m", "appliance.orthanc.recovery", "--config", str(toml), "--phase", "files"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.fault(17)
 def test_kept_blob_that_cannot_be_read_is_an_alarm_and_the_others_go_on(unit: KeptUnit) -> None:
     if not shutil.which("strace"):
         pytest.skip("needs strace")
     rows = [unit.keep_chest(seed) for seed in range(3)]
     unit.take_in()
-    toml = unit.config.data_dir.parent / "unit.toml"
-    toml.write_text(f'[unit]\ndata_dir = "{unit.config.data_dir}"\n')
-    strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(unit.blob(rows[1])), "-e", "inject=read:error=EIO"]
-    done = subprocess.run(
-        [*strace, sys.executable, "-m", "appliance.orthanc.recovery", "--config", str(toml), "--phase", "files"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = recover_beside_a_bad_sector(unit, unit.blob(rows[1]))
     assert done.returncode == 0, done.stderr
     states = unit.local_states()
     assert [states[row.sop_instance_uid] for row in rows] == ["present", "corrupt", "present"]
     assert unit.findings() == {"blob-unreadable": "alarm"}
     assert rows[1].blob_uuid in unit.blobs()
+
+
+@pytest.mark.fault(17)
+def test_file_without_a_row_that_cannot_be_read_is_set_aside_and_does_not_stop_the_start(unit: KeptUnit) -> None:
+    if not shutil.which("strace"):
+        pytest.skip("needs strace")
+    kept = unit.keep_chest(1)
+    path = stray(unit, chest_bytes(unit, 2))
+    done = recover_beside_a_bad_sector(unit, path)
+    assert done.returncode == 0, done.stderr
+    assert unit.blobs() == {kept.blob_uuid}
+    assert unit.quarantined() == {"torn"}
 
 
 def test_removal_that_was_cut_off_is_finished(unit: KeptUnit) -> None:
@@ -202,6 +220,19 @@ def test_of_two_copies_the_one_in_the_index_stays(unit: KeptUnit) -> None:
     assert unit.blobs() == {second.blob_uuid}
     assert unit.rows("SELECT blob_uuid FROM instance") == [(second.blob_uuid,)]
     assert unit.row(first.blob_uuid).removed_at
+
+
+def test_last_copy_of_what_came_twice_is_not_read_at_every_later_start(
+    unit: KeptUnit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [unit.keep_chest(seed) for seed in (1, 1, 2, 2)]
+    make_index(unit, rows[1::2])
+    recover(unit)
+    read: list[str] = []
+    monkeypatch.setattr(reconcile, "DIGEST_BYTES_MAX", 0)
+    monkeypatch.setattr(reconcile, "judge", lambda config, row: read.append(row.blob_uuid))
+    recover(unit)
+    assert read == []
 
 
 def test_copy_in_the_index_that_is_damaged_does_not_displace_the_good_one(unit: KeptUnit) -> None:
