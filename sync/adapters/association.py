@@ -33,9 +33,8 @@ from sync.adapters.failures import Failed, failure
 from sync.adapters.guard import TICK_S, Guard
 from sync.adapters.tls import connect_failure, tls_context
 
-# Stored bytes go out from the file as they are, and what comes back goes to a file: nothing is in memory as a whole.
+# Stored bytes go out from the file as they are: nothing is in memory as a whole.
 _config.STORE_SEND_CHUNKED_DATASET = True
-_config.STORE_RECV_CHUNKED_DATASET = True
 
 QUEUED_PDU_COUNT_MAX = 8
 PEER_PDU_BYTES_MIN = 128

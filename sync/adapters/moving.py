@@ -13,7 +13,7 @@ from typing import Any
 import pynetdicom.dimse_messages
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, AllTransferSyntaxes, ImplicitVRLittleEndian
-from pynetdicom import evt, register_uid
+from pynetdicom import _config, evt, register_uid
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.service_class import StorageServiceClass
 from pynetdicom.sop_class import uid_to_service_class
@@ -35,7 +35,7 @@ _one_at_a_time = threading.Lock()
 
 @contextmanager
 def receiving_into(folder: Path) -> Iterator[None]:
-    """Have pynetdicom write what it receives into ``folder``; it does not let one choose, and /tmp may be memory.
+    """Have pynetdicom write what it receives into ``folder``, not into memory; it does not let one choose where.
 
     The choice is one for the process, so only one read-back by C-MOVE runs at a time, whatever the destination.
     """
@@ -45,9 +45,11 @@ def receiving_into(folder: Path) -> Iterator[None]:
         module.NamedTemporaryFile = functools.partial(  # type: ignore[assignment, attr-defined] # an import of theirs
             original, dir=folder, prefix="moved-"
         )
+        before, _config.STORE_RECV_CHUNKED_DATASET = _config.STORE_RECV_CHUNKED_DATASET, True
         try:
             yield
         finally:
+            _config.STORE_RECV_CHUNKED_DATASET = before
             module.NamedTemporaryFile = original  # type: ignore[attr-defined] # an import of theirs
 
 
