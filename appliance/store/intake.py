@@ -155,7 +155,7 @@ def _keep_one(db: Store, stamp: Stamp, row: KeptInstance, destinations: Sequence
 
 def _keep_new(db: Store, stamp: Stamp, row: KeptInstance, destinations: Sequence[str], age_s: float) -> None:
     instance = row.instance
-    _keep_study(db, row)
+    _keep_study(db, stamp, row)
     instance_id = db.insert(
         """INSERT INTO instance (sop_instance_uid, sop_class_uid, series_instance_uid, study_instance_uid,
             transfer_syntax_uid, orthanc_id, blob_uuid, size_bytes, sha256, dataset_sha256, calling_ae_title,
@@ -196,9 +196,24 @@ def _keep_new(db: Store, stamp: Stamp, row: KeptInstance, destinations: Sequence
         _queue(db, stamp, instance_id, instance.study_instance_uid, instance.size_bytes, destination, age_s)
 
 
-def _keep_study(db: Store, row: KeptInstance) -> None:
-    """The first instance that says something of the study is believed; a later one only fills what was empty."""
+def _keep_study(db: Store, stamp: Stamp, row: KeptInstance) -> None:
+    """The first instance that says something of the study is believed; a later one only fills what was empty.
+
+    One that names another patient fills nothing: an identity mixed of two would be worse than a gap.
+    """
     study = row.study
+    if _is_of_another_patient(db, row):
+        note_finding(
+            db,
+            stamp,
+            kind="study-of-two-patients",
+            subject_id=row.instance.study_instance_uid,
+            sentence="Pictures of two patients arrived in one study. All are kept and delivered as the device made "
+            "them; this unit shows the patient of the first one. Check whose pictures they are before they are read.",
+            severity="alarm",
+            detail=f"uid={row.instance.sop_instance_uid} ae={row.instance.calling_ae_title}",
+        )
+        return
     db.change(
         """INSERT INTO study (study_instance_uid, patient_name, patient_id, patient_birth_date, patient_sex,
                 accession_number, study_date, study_description, modality, first_received_at, last_received_at)
@@ -227,6 +242,24 @@ def _keep_study(db: Store, row: KeptInstance) -> None:
     )
 
 
+def _is_of_another_patient(db: Store, row: KeptInstance) -> bool:
+    """Judged by Patient ID and birth date; by the name only where nobody gave an ID, for names are typed twice."""
+    known = db.row(
+        "SELECT patient_id, patient_birth_date, patient_name FROM study WHERE study_instance_uid = ?",
+        (row.instance.study_instance_uid,),
+    )
+    if known is None:
+        return False
+    ids, births, names = zip(
+        known, (row.study.patient_id, row.study.patient_birth_date, row.study.patient_name), strict=True
+    )
+    return _differ(*ids) or _differ(*births) or (not any(ids) and _differ(*names))
+
+
+def _differ(one: str, other: str) -> bool:
+    return bool(one and other and one != other)
+
+
 def _queue(
     db: Store,
     stamp: Stamp,
@@ -237,12 +270,7 @@ def _queue(
     age_s: float,
 ) -> None:
     """One new duty. It is born as urgent as its study, and held when a person holds the study."""
-    held = db.value(
-        """SELECT 1 FROM instance AS i JOIN outbox AS o ON o.instance_id = i.instance_id
-            WHERE i.study_instance_uid = ? AND o.state = 'held' LIMIT 1""",
-        (study_instance_uid,),
-    )
-    state = ItemState.HELD if held else ItemState.PENDING
+    state = ItemState.HELD if _is_held(db, study_instance_uid) else ItemState.PENDING
     item_id = db.insert(
         """INSERT INTO outbox (instance_id, destination, state, stat, size_bytes, queued_at, queued_at_s, changed_at)
             SELECT ?1, ?2, ?3, priority = 'stat', ?4, ?5, ?6, ?5 FROM study WHERE study_instance_uid = ?7""",
@@ -259,3 +287,20 @@ def _queue(
         actor="intake",
         detail=f"destination={destination}",
     )
+
+
+def _is_held(db: Store, study_instance_uid: str) -> bool:
+    """By a wish that is not carried out yet (it waits for a running attempt, or for sync), else as its items are."""
+    wish = db.value(
+        """SELECT kind FROM command WHERE finished_at = '' AND study_instance_uid = ? AND kind IN ('hold', 'release')
+            ORDER BY command_id DESC LIMIT 1""",
+        (study_instance_uid,),
+    )
+    if wish is not None:
+        return bool(wish == "hold")
+    held = db.value(
+        """SELECT 1 FROM instance AS i JOIN outbox AS o ON o.instance_id = i.instance_id
+            WHERE i.study_instance_uid = ? AND o.state = 'held' LIMIT 1""",
+        (study_instance_uid,),
+    )
+    return held is not None

@@ -9,6 +9,7 @@ import pytest
 from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.values import ItemState, LocalState, Priority
 from appliance.store import instances, outbox
+from appliance.store.commands import give_command
 from appliance.store.connect import Store
 from appliance.store.errors import StoreError, StoreFault
 from appliance.store.intake import FeedCursor, ensure_destinations, get_cursor, keep_instances, set_cursor
@@ -104,6 +105,17 @@ def test_later_instance_of_a_stat_study_is_stat(unit: Store) -> None:
     keep_instances(unit, made_stamp(), [made_kept(2)], ["pacs"], None)
 
     assert {item.priority for item in candidates(unit, "pacs", 9)} == {Priority.STAT}
+
+
+def test_instance_that_arrives_before_a_hold_or_release_is_carried_out_follows_it(unit: Store) -> None:
+    """The picture under way decides when the wish is answered; minutes on a slow link."""
+    keep_instances(unit, made_stamp(), [made_kept(1)], ["pacs"], None)
+    give_command(unit, made_stamp(1), "hold", "1.2.3.1", "nurse")
+    keep_instances(unit, made_stamp(2), [made_kept(2)], ["pacs"], None)
+    give_command(unit, made_stamp(3), "release", "1.2.3.1", "nurse")
+    keep_instances(unit, made_stamp(4), [made_kept(3)], ["pacs"], None)
+
+    assert [item.state for item in items_of_study(unit, "1.2.3.1")] == ["pending", "held", "pending"]
 
 
 def test_later_instance_of_a_held_study_is_held(unit: Store) -> None:
