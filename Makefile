@@ -30,7 +30,7 @@ demo: setup-run ## Centre, unit and two modalities on this machine; HEADLESS=1 w
 	@.venv/bin/qafila demo $(if $(HEADLESS),--headless) $(if $(SEND),--send $(SEND))
 
 test: setup ## All tests that take seconds, with every Orthanc found here
-	@$(PYTHON) -m pytest -q -m "not slow"
+	@$(PYTHON) -m pytest -q -m "not slow" -n $(JOBS) --dist loadfile --durations 15
 
 lint: setup ## Formatting, lint, types, import contracts
 	@$(PYTHON) -m ruff format --check .
