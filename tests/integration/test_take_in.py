@@ -117,6 +117,27 @@ def test_one_uid_for_two_patients_is_named_as_that(unit: KeptUnit, tmp_path: Pat
     assert "SOMEBODY" not in str(detail)
 
 
+@pytest.mark.fault(31)
+def test_two_patients_in_one_study_are_an_alarm_and_their_identities_are_not_mixed(
+    unit: KeptUnit, tmp_path: Path
+) -> None:
+    first = rewritten(small_chest(tmp_path / "a.dcm", 1), tmp_path / "b.dcm", PatientBirthDate="", PatientID="ONE")
+    study = pydicom.dcmread(first).StudyInstanceUID
+    other = rewritten(
+        small_chest(tmp_path / "c.dcm", 2),
+        tmp_path / "d.dcm",
+        StudyInstanceUID=study,
+        PatientID="TWO",
+        PatientBirthDate="19610203",
+    )
+    unit.keep(first)
+    unit.keep(other)
+    unit.take_in()
+    assert unit.findings() == {"study-of-two-patients": "alarm"}
+    assert unit.rows("SELECT patient_id, patient_birth_date FROM study") == [("ONE", "")]
+    assert unit.rows("SELECT count(*) FROM outbox") == [(2,)]
+
+
 @pytest.mark.fault(15)
 def test_refusals_for_lack_of_room_are_told_and_cleared_when_pictures_come_in_again(unit: KeptUnit) -> None:
     with closing(Ledger(unit.config.door_db, unit.clock)) as ledger:
