@@ -51,6 +51,13 @@ def test_demo_sends_what_is_given_and_names_what_cannot_be_sent(tmp_path: Path) 
     assert "Traceback" not in said
 
 
+def test_demo_plays_in_a_folder_with_any_name(tmp_path: Path) -> None:
+    folder = tmp_path / 'l\'été "2026" \\ عيادة'
+    code, facts, said = play("--folder", str(folder), "--send", str(examples.get_path("ct")))
+    assert code == 0, said
+    assert facts["identical"] == 1
+
+
 def test_demo_with_nothing_to_send_says_so(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     code, _, said = play("--folder", str(tmp_path / "demo"), "--send", str(tmp_path / "folder"))

@@ -6,6 +6,7 @@ Everything lies in one folder; everything started here is stopped here, also aft
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import sys
 import threading
@@ -109,14 +110,19 @@ def _free_ports(count: int) -> list[int]:
         return [s.getsockname()[1] for s in sockets]
 
 
+def _toml(text: object) -> str:
+    """A TOML string; JSON's form is one, whatever quotes or backslashes a folder's name holds."""
+    return json.dumps(str(text), ensure_ascii=False)
+
+
 def _central_toml(folder: Path, orthanc: str, ports: list[int]) -> str:
     return f"""# The demo's centre
 [centre]
 name = "demo-centre"
-data_dir = "{folder / "centre"}"
+data_dir = {_toml(folder / "centre")}
 
 [pacs]
-command = "{orthanc}"
+command = {_toml(orthanc)}
 http_port = {ports[0]}
 dicom_port = {ports[1]}
 """
@@ -127,7 +133,7 @@ def _unit_toml(folder: Path, orthanc: str, ports: list[int], link_port: int) -> 
     return f"""# The demo's unit
 [unit]
 name = "demo-unit"
-data_dir = "{folder / "unit"}"
+data_dir = {_toml(folder / "unit")}
 
 [dicom]
 ae_title = "QAFILA"
@@ -135,7 +141,7 @@ bind = "127.0.0.1"
 port = {ports[2]}
 
 [orthanc]
-command = "{orthanc}"
+command = {_toml(orthanc)}
 dicom_port = {ports[3]}
 http_port = {ports[4]}
 
