@@ -221,7 +221,7 @@ class Eviction:
         if kept is not None and not kept.removed_at:
             return
         sop_instance_uid = instances.instance_in_blob(self.store, blob_uuid)
-        if sop_instance_uid:
+        if sop_instance_uid and not door.kept_of(door_db, sop_instance_uid):  # intake follows a copy that stays
             self._mark_instance(sop_instance_uid, blob_uuid)
         self.did("marked")
         door.end_purge(door_db, [blob_uuid])
