@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 
 from appliance.clock import Clock
 from appliance.config import UnitConfig, blob_path
-from appliance.domain.values import ItemState, OutboxItem
+from appliance.domain.values import OutboxItem
 from appliance.live import write_live
 from appliance.logging import log
 from appliance.store import commands, instances, intake, outbox, transfers
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
+from appliance.store.findings import clear_finding, note_finding, open_subjects
 from sync.adapters.base import Destination, SendItem
 from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
 from sync.core.engine import Engine
@@ -44,6 +45,7 @@ REBUILD_S_FIRST = 0.5
 REBUILD_S_MAX = 30.0
 LIVE_S = 1.0
 TURN_EVENT_COUNT_MAX = 256
+FORSAKEN = "destination-removed"
 
 
 class Runner:
@@ -108,11 +110,12 @@ class _Life:
         intake.ensure_destinations(self._store, stamp, names)
         transfers.close_interrupted_transfers(self._store, stamp)
         restarted = Restarted(
-            unfinished=tuple(item for item in outbox.unfinished(self._store) if item.state is not ItemState.SENT),
+            unfinished=outbox.unfinished(self._store),
             destinations=names,
             transfer_id_last=transfers.transfer_id_last(self._store),
         )
         self._handle([restarted])
+        self._name_forsaken(names)
 
     def turn(self) -> None:
         """Wait for events at most until the engine's next deadline, then handle all that came, then look for news."""
@@ -128,6 +131,22 @@ class _Life:
 
     def end(self) -> None:
         self._hands.cancel_all()
+
+    def _name_forsaken(self, names: Sequence[str]) -> None:
+        """Items owed to a destination that was taken out of the configuration wait for ever: a person must know."""
+        forsaken = {name: count for name, count in outbox.owed_counts(self._store).items() if name not in names}
+        for name, count in forsaken.items():
+            note_finding(
+                self._store,
+                kind=FORSAKEN,
+                subject_id=name,
+                sentence=f"{count} pictures are owed to {name}, which is no longer in the configuration. They stay on "
+                "this unit. Tell the administrator, who can add the destination again.",
+                severity="warning",
+            )
+        for name in open_subjects(self._store, FORSAKEN):
+            if name not in forsaken:
+                clear_finding(self._store, kind=FORSAKEN, subject_id=name, actor="sync")
 
     def _wait(self) -> list[Event]:
         wait_s = WAIT_S_MAX

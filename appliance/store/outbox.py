@@ -55,10 +55,15 @@ def sent_after(db: Store, destination: str, after_item_id: int, count: int) -> t
 
 
 def unfinished(db: Store) -> tuple[OutboxItem, ...]:
-    """All items in ``encoding``, ``ready``, ``sending`` or ``sent``, for a fresh start of the engine."""
-    sql = """SELECT * FROM outbox_item WHERE state IN ('encoding', 'ready', 'sending', 'sent')
+    """All items in ``encoding``, ``ready`` or ``sending``: what was in flight, for a fresh start of the engine."""
+    sql = """SELECT * FROM outbox_item WHERE state IN ('encoding', 'ready', 'sending')
         AND state <> 'confirmed' ORDER BY item_id"""
     return tuple(map(_item, db.rows(sql)))
+
+
+def owed_counts(db: Store) -> dict[str, int]:
+    """How many items are not confirmed yet, by destination; also for destinations that are configured no more."""
+    return dict(db.rows("SELECT destination, count(*) FROM outbox WHERE state <> 'confirmed' GROUP BY destination"))
 
 
 def items_of_study(db: Store, study_instance_uid: str) -> tuple[OutboxItem, ...]:

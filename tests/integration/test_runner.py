@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from appliance.clock import SystemClock
@@ -280,3 +281,23 @@ def test_hold_given_in_the_turn_in_which_the_attempt_fails_takes_effect(
     with delivering(stage, destination):
         wait_for(lambda: given and answered(stage, given), "the answer")
         wait_for(lambda: stage.states() == ["held"], "the hold")
+
+
+def test_destination_taken_out_of_the_configuration_while_items_are_owed_is_named_until_it_is_back(
+    stage: Stage,
+) -> None:
+    stage.keep(1)
+    other = replace_destination(stage, "archive")
+    findings = "SELECT subject_id, severity FROM finding WHERE cleared_at = ''"
+    with delivering(other, MadeDestination("archive")):
+        wait_for(lambda: query(stage.config.unit_db, findings) == [("centre", "warning")], "the finding")
+        wait_for(lambda: sorted(stage.states()) == ["confirmed", "pending"], "delivery to the one that is left")
+    with delivering(stage, MadeDestination()):
+        wait_for(lambda: all_confirmed(stage), "confirmation")
+        assert query(stage.config.unit_db, findings) == []
+
+
+def replace_destination(stage: Stage, name: str) -> Stage:
+    """The same unit with another destination in its configuration."""
+    table = DicomwebDestination(name=name, url="http://127.0.0.1:1/none")
+    return Stage(msgspec.structs.replace(stage.config, destination=(table,)), stage.store)
