@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pynetdicom.dimse_messages
@@ -35,15 +36,20 @@ _one_at_a_time = threading.Lock()
 
 @contextmanager
 def receiving_into(folder: Path) -> Iterator[None]:
-    """Have pynetdicom write what it receives into ``folder``, not into memory; it does not let one choose where.
+    """Have pynetdicom write what it receives below ``folder``, not into memory; it does not let one choose where.
 
-    The choice is one for the process, so only one read-back by C-MOVE runs at a time, whatever the destination.
+    The choice is one for the process, so only one read-back by C-MOVE runs at a time, whatever the destination. All
+    that came goes at the end: neither pynetdicom, when a data set is cut off, nor we, when the association is, remove
+    it.
+
+    Raises:
+        Failed: ``work-dir`` when there is no room.
     """
     module = pynetdicom.dimse_messages
-    with _one_at_a_time:
+    with _one_at_a_time, _folder_in(folder) as received:
         original = module.NamedTemporaryFile  # type: ignore[attr-defined] # an import of theirs
         module.NamedTemporaryFile = functools.partial(  # type: ignore[assignment, attr-defined] # an import of theirs
-            original, dir=folder, prefix="moved-"
+            original, dir=received
         )
         before, _config.STORE_RECV_CHUNKED_DATASET = _config.STORE_RECV_CHUNKED_DATASET, True
         try:
@@ -51,6 +57,13 @@ def receiving_into(folder: Path) -> Iterator[None]:
         finally:
             _config.STORE_RECV_CHUNKED_DATASET = before
             module.NamedTemporaryFile = original  # type: ignore[attr-defined] # an import of theirs
+
+
+def _folder_in(folder: Path) -> TemporaryDirectory[str]:
+    try:
+        return TemporaryDirectory(dir=folder, prefix="moved-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise Failed(failure("work-dir")) from error
 
 
 class Returned:
