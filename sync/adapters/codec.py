@@ -6,7 +6,9 @@ calls ``decoded_pixel_sha256`` and ``transcode``; both run this module as ``pyth
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import resource
 import subprocess
 import sys
@@ -22,6 +24,10 @@ SECONDS_MAX = 300.0
 MEMORY_BYTES_MAX = 3 << 30
 NATIVE_BYTES_MAX = (1 << 32) - 2
 _COPY_BYTES = 1 << 20
+NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+"""Errors of this unit's disk that pass: no reason to call a person to the picture."""
+EXIT_NO_ROOM = 73
+"""``EX_CANTCREAT`` of sysexits.h."""
 
 
 class CodecError(Exception):
@@ -42,6 +48,7 @@ def transcode(source: Path, target: Path, transfer_syntax_uid: str) -> None:
 
     Raises:
         CodecError: If it cannot be done without loss, or not within the bounds.
+        OSError: If the target has no room; that says nothing of the picture.
     """
     _run("transcode", str(source), str(target), transfer_syntax_uid)
 
@@ -57,6 +64,8 @@ def _run(*arguments: str) -> str:
         )
     except subprocess.TimeoutExpired as error:
         raise CodecError("decoding took too long") from error
+    if done.returncode == EXIT_NO_ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode != 0:
         raise CodecError(f"the codec process ended with {done.returncode}")
     return done.stdout.decode("ascii", "replace").strip()
@@ -157,9 +166,11 @@ def main(arguments: list[str]) -> int:
         case ["transcode", source, target, uid]:
             try:
                 _transcode(Path(source), Path(target), uid)
-            except BaseException:
+            except BaseException as error:
                 with suppress(OSError):
                     Path(target).unlink()
+                if isinstance(error, OSError) and error.errno in NO_ROOM:
+                    return EXIT_NO_ROOM
                 raise
         case _:
             return 2

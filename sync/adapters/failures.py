@@ -88,7 +88,9 @@ CATALOGUE: dict[str, Entry] = {
     "commitment-refused": _transient("The destination did not take the request to promise safe keeping.", _ADMIN),
     "commitment-failed": _transient("The destination could not promise to keep this picture.", _WAIT),
     "move-failed": _transient("The destination did not send this picture back for comparison.", _SETTINGS),
-    "work-dir": _transient("There was no room on this unit to read the picture back.", "Free space on this unit."),
+    "work-dir": _transient(
+        "There was no room on this unit for a second copy of the picture.", "Free space on this unit."
+    ),
     "nothing-to-compare": _transient(
         "The stored file of this picture was not on this unit to compare with what the destination holds.",
         "If it is shown as missing, tell the service; if its pixels were removed to make room, nothing.",

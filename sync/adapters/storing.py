@@ -15,11 +15,11 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from appliance.domain.failure import FailureKind
+from appliance.domain.failure import Failure, FailureKind
 from appliance.logging import log
 from sync.adapters.association import Context, Conversation
 from sync.adapters.base import Attempt, SendItem, Sent
-from sync.adapters.codec import CodecError, transcode
+from sync.adapters.codec import NO_ROOM, CodecError, transcode
 from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure, is_storage_warning, storage_failure
 from sync.adapters.services import VERIFICATION
@@ -89,15 +89,17 @@ def _as_accepted(talk: Conversation, item: SendItem, work_dir: Path) -> Iterator
     if syntax is None:
         refused = item.sop_class_uid in talk.refused_classes
         raise Failed(failure("class-refused" if refused else "syntax-refused"))
-    with TemporaryDirectory(dir=work_dir, prefix="transcoded-") as folder:
-        copy = Path(folder) / "copy.dcm"
-        try:
+    try:
+        with TemporaryDirectory(dir=work_dir, prefix="transcoded-", ignore_cleanup_errors=True) as folder:
+            copy = Path(folder) / "copy.dcm"
             transcode(item.path, copy, syntax)
             if not compare(item.path, copy).equal:
                 raise CodecError("the copy differs")
-        except (CodecError, OSError) as error:
-            raise Failed(failure("syntax-refused")) from error
-        yield copy
+            yield copy
+    except CodecError as error:
+        raise Failed(failure("syntax-refused")) from error
+    except OSError as error:
+        raise Failed(_disk_failure(error)) from error
 
 
 @contextmanager
@@ -124,8 +126,15 @@ def _with_true_header(item: SendItem, work_dir: Path) -> Iterator[Path]:
                 shutil.copyfileobj(file, copy, 1 << 20)
                 copy.flush()
                 yield Path(copy.name)
-    except (OSError, DigestError, InvalidDicomError) as error:
+    except (DigestError, InvalidDicomError) as error:
         raise Failed(failure("file-unreadable")) from error
+    except OSError as error:
+        raise Failed(_disk_failure(error)) from error
+
+
+def _disk_failure(error: OSError) -> Failure:
+    """A copy that finds no room now is made later; a stored file that cannot be read needs a person."""
+    return failure("work-dir" if error.errno in NO_ROOM else "file-unreadable")
 
 
 def _uids(header: FileMetaDataset) -> tuple[str, str, str]:
