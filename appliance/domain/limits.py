@@ -1,6 +1,6 @@
 """Every bound of the unit, with its arithmetic, in one place; ``qafila doctor`` shows how full each one is.
 
-Sources: ``../shared/design/faults.md`` ("Limits to set") and DICOM PS3.8.
+``docs/reference/configuration.md`` shows them to people; those of the network follow DICOM PS3.8.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class LimitSet:
     association_s_max: float = 3600.0
     connection_count_per_peer_max: int = 8
     connection_count_max: int = 16
-    orthanc_answer_s_max: float = 0.9
-    """Connecting and associating on loopback takes 1 ms; beyond this the modality is told to come again."""
+    orthanc_answer_s_max: float = 3.0
+    """Associating on loopback takes 1 ms. One that does not listen is known at once; this is for one that is stuck."""
     drain_s_max: float = 5.0
     """At the end: how long an object under way may go on."""
     command_bytes_max: int = 16 * KIB

@@ -1,4 +1,4 @@
-"""The nouns of the product, each with one meaning; ``docs/reference/vocabulary.md`` lists them for people."""
+"""The nouns of the product, each with one meaning."""
 
 from __future__ import annotations
 

@@ -48,11 +48,6 @@ def _by_study(lead: OutboxItem, items: Sequence[OutboxItem]) -> list[OutboxItem]
     return sorted(others, key=lambda item: rank[item.study_instance_uid])  # stable: keeps age order inside a study
 
 
-def is_stat(items: Sequence[OutboxItem]) -> bool:
-    """Whether all of these are STAT; a batch with a routine item in it may be asked to make way."""
-    return all(item.priority is Priority.STAT for item in items)
-
-
 def has_stat(items: Sequence[OutboxItem]) -> bool:
     """Whether any of these is STAT."""
     return any(item.priority is Priority.STAT for item in items)

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, OutboxItem, Priority
+from appliance.domain.values import OutboxItem, Priority
 from sync.core.effects import CancelTransfer, Effect, MoveItem
 from sync.core.link import Link
-from sync.core.machine import ItemEvent, move
+from sync.core.machine import UNDER_WAY, ItemEvent, move
 from sync.core.policy import Policy
 from sync.core.retry import BackoffList, Jitter, Why, at_least_asked, backoff_s
 
@@ -207,4 +207,4 @@ def new_lane(destination: str, policy: Policy) -> Lane:
 
 def unowned(item: OutboxItem) -> bool:
     """Whether the row is in a state that only a running attempt of ours may leave it in."""
-    return item.state in (ItemState.ENCODING, ItemState.READY, ItemState.SENDING)
+    return item.state in UNDER_WAY
