@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import OutboxItem, Priority
+from appliance.domain.values import ItemState, OutboxItem, Priority
 from sync.core.effects import CancelTransfer, Effect, MoveItem
 from sync.core.link import Link
 from sync.core.machine import UNDER_WAY, ItemEvent, move
