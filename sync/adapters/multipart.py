@@ -42,7 +42,7 @@ class OnePart:
         """The next piece, of any size.
 
         Raises:
-            MultipartError: If it cannot be, or has a second part.
+            MultipartError: If it cannot be, has a second part, or does not end after its last boundary.
             OSError: From the sink.
         """
         self._buffer += data
@@ -83,6 +83,8 @@ class OnePart:
         return False
 
     def _closing(self) -> bool:
+        if len(self._buffer) > PART_HEADERS_BYTES_MAX:
+            raise MultipartError("an epilogue without end")
         if self.complete or len(self._buffer) < 2:
             return False
         if self._buffer[:2] != b"--":

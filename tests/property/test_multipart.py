@@ -52,8 +52,9 @@ def test_a_cut_body_is_never_complete(content: bytes, missing: int) -> None:
         b"--edge\r\n\r\na\r\n--edge\r\n\r\nb\r\n--edge--",
         bytes(PART_HEADERS_BYTES_MAX + 10),
         b"--edge\r\nX: " + b"y" * (PART_HEADERS_BYTES_MAX + 10),
+        body(b"a") + bytes(PART_HEADERS_BYTES_MAX + 10),
     ],
-    ids=["no part", "two parts", "endless preamble", "endless headers"],
+    ids=["no part", "two parts", "endless preamble", "endless headers", "endless epilogue"],
 )
 def test_what_is_not_one_part_is_refused(raw: bytes) -> None:
     with pytest.raises(MultipartError):
