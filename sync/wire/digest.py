@@ -14,7 +14,7 @@ What counts as the same, and so gives the same ``dataset_sha256``:
 
 ``pixel_sha256`` is of the fragments of encapsulated pixel data with their lengths (without the Basic Offset Table,
 which is an index), or of the native words in little endian; it is empty where there are no pixels. Nested pixel data
-(icons) belong to the data set.
+(icons) belong to the data set, and so do second pixels at the top, which no file should have.
 
 Reading is streamed: memory is bounded by the element count, never by the size of a value. A hostile file ends in a
 ``DigestError`` after at most one pass over its bytes.
@@ -203,7 +203,7 @@ class _Walk:
             self._spend()
             digest = self._element(head)
             if head.tag & 0xFFFF and head.tag != _TRAILING_PADDING and head.tag not in leave_out:
-                if head.tag in PIXEL_TAGS and self._depth == 0:
+                if head.tag in PIXEL_TAGS and self._depth == 0 and not self.pixel_sha256:
                     self.pixel_sha256 = digest.hex()
                 else:
                     found.append((head.tag, digest))

@@ -201,3 +201,17 @@ def test_a_file_without_preamble_is_an_error_not_a_guess() -> None:
     raw = written(base()).getvalue()
     with pytest.raises(DigestError, match="preamble"):
         digests(io.BytesIO(raw[132:]))
+
+
+@pytest.mark.parametrize("second_tag", [0x7FE00008, 0x7FE00010])
+def test_every_pixel_element_counts_where_a_file_has_two(second_tag: int) -> None:
+    def of(first: bytes, second: bytes) -> Digests:
+        pixels = b"".join(
+            struct.pack("<HH2sHI", 0x7FE0, tag & 0xFFFF, b"OW", 0, len(value)) + value
+            for tag, value in ((second_tag, first), (0x7FE00010, second))
+        )
+        dataset = base()
+        del dataset[0x7FE00010]
+        return digests(io.BytesIO(written(dataset).getvalue() + pixels))
+
+    assert len({of(b"aa", b"bb"), of(b"xx", b"bb"), of(b"aa", b"xx")}) == 3
