@@ -16,6 +16,8 @@ from appliance.store.findings import note_finding
 from appliance.store.release import DOOR, UNIT, Schema
 
 REBUILT = "database-rebuilt"
+READING_COUNT = 2
+"""SQLite reports a page that the disk did not give as damage of the file: only what is found again is believed."""
 _SENTENCES = {
     "unit.db": "The unit's delivery records were damaged and are made anew. All pictures stored here are offered to "
     "the centre again; what it holds already is not stored twice. Look at held and urgent studies once more.",
@@ -37,9 +39,8 @@ def sound_databases(config: UnitConfig) -> tuple[str, ...]:
         RecoveryStopped: If a damaged one is in use.
         StoreError: For what rebuilding cannot mend: a full or read-only disk, a newer release.
     """
-    rebuilt = tuple(
-        path.name for path, schema in ((config.unit_db, UNIT), (config.door_db, DOOR)) if not _is_sound(path, schema)
-    )
+    schemas = ((config.unit_db, UNIT), (config.door_db, DOOR))
+    rebuilt = tuple(path.name for path, schema in schemas if not _is_sound_at_last(path, schema))
     for name in rebuilt:
         _set_aside(config, config.data_dir / name)
     migrate_one(config.unit_db, UNIT)
@@ -55,12 +56,13 @@ def sound_index(config: UnitConfig) -> tuple[Index, bool]:
         RecoveryStopped: If a damaged one is in use by something else.
     """
     path = config.orthanc_dir / INDEX_FILE
-    try:
-        return read_index(path), False
-    except IndexDamaged as error:
-        log("unit.recovery", "Orthanc's index is damaged", why=error)
-        _set_aside(config, path)
-        return read_index(path), True
+    for _ in range(READING_COUNT):
+        try:
+            return read_index(path), False
+        except IndexDamaged as error:
+            log("unit.recovery", "Orthanc's index is damaged", why=error)
+    _set_aside(config, path)
+    return read_index(path), True
 
 
 def tell(config: UnitConfig, rebuilt: tuple[str, ...]) -> None:
@@ -75,6 +77,10 @@ def tell(config: UnitConfig, rebuilt: tuple[str, ...]) -> None:
                 sentence=_SENTENCES[name],
                 severity="alarm" if is_truth else "warning",
             )
+
+
+def _is_sound_at_last(path: Path, schema: Schema) -> bool:
+    return any(_is_sound(path, schema) for _ in range(READING_COUNT))
 
 
 def _is_sound(path: Path, schema: Schema) -> bool:

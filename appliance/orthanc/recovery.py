@@ -35,7 +35,8 @@ EXIT_STOPPED = 4
 TRY_COUNT_MAX = 5
 RETRY_S_FIRST = 0.2
 PLAN_FILE = "recovery.json"
-_PASSING = frozenset((StoreFault.BUSY, StoreFault.IO))
+_PASSING = frozenset((StoreFault.BUSY, StoreFault.IO, StoreFault.CORRUPT))
+"""Damage too: what is found after the check may be one failed read, and the next try checks again."""
 
 
 def recover_files(config: UnitConfig, clock: Clock, did: Callable[[str], None] = lambda _: None) -> Plan:
