@@ -43,7 +43,7 @@ class LimitSet:
     spool_memory_bytes_max: int = 512 * KIB
     """Of the object under way, for each association; more of it waits in an unnamed file."""
     quarantine_file_count_max: int = 1_000
-    """Set aside by the gatekeeper; afterwards damaged objects are refused without a copy."""
+    """Set aside by the gatekeeper, or at Orthanc's door; beyond it what is refused is refused without a copy."""
 
     # the disk: admission at the door (0xA700 below the floor), then people are warned, then only STAT is taken
     free_bytes_floor: int = 512 * MIB

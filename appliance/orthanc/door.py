@@ -56,6 +56,9 @@ CONTENT_HEADER = 3
 PIXEL_DATA_TAG = b"\xe0\x7f\x10\x00"
 """(7FE0,0010) in little endian, the byte order of all transfer syntaxes but the retired big endian one."""
 
+COPY_COUNT_PER_UID_MAX = 8
+"""Data sets set aside under one UID: a device that makes its picture anew for each try must not fill the disk."""
+
 HASH_BESIDE_BYTES_MIN = 256 * 1024
 """From here on hashing in a second thread, beside write and flush, gains more than the hand-over costs (0.1 ms)."""
 
@@ -79,6 +82,7 @@ class DoorSettings:
     free_inode_floor: int
     object_bytes_max: int
     object_share_of_free_space_max: float
+    quarantine_file_count_max: int
 
 
 @dataclass(slots=True)
@@ -260,11 +264,15 @@ class Door:
 
     def _is_prefix(self, header_uuid: str, data: bytes) -> bool:
         """Record the blob of this thread, with its header when that is a prefix of it; whether it is."""
-        created = self._created.get(threading.get_ident())
+        thread_id = threading.get_ident()
+        created = self._created.get(thread_id)
         if not created or created.is_recorded:
             return False
         is_prefix = created.data.startswith(data)
+        # One that is refused must not stay in memory, up to 2 GiB of it, until this thread's next object.
+        del self._created[thread_id]
         self._record(created, *((header_uuid, len(data)) if is_prefix else ()))
+        self._created[thread_id] = created
         return is_prefix
 
     def read(self, attachment_uuid: str, content_type: int) -> bytes:
@@ -379,9 +387,21 @@ class Door:
         log("unit.door", "set aside", reason=reason, uid=sop_instance_uid, bytes=len(data), detail=detail)
         if self._ledger.seen_again(reason, sop_instance_uid, sha256):
             return
+        if self._is_quarantine_full(sop_instance_uid):
+            status = STATUS_CONFLICT if reason == "conflict" else STATUS_CANNOT_UNDERSTAND
+            self._ledger.refuse("quarantine-full", status, calling_ae_title)
+            return
         file_name = f"{sha256[:16]}-{secrets.token_hex(4)}.dcm"
         blobs.write_durable(self._settings.quarantine_dir / file_name, data, self._stop)
         self._ledger.quarantine(reason, sop_instance_uid, sha256, len(data), file_name, calling_ae_title)
+
+    def _is_quarantine_full(self, sop_instance_uid: str) -> bool:
+        """Whether no more is set aside: it is refused all the same, and the disk is left to what is delivered."""
+        if sop_instance_uid and self._ledger.set_aside_count(sop_instance_uid) >= COPY_COUNT_PER_UID_MAX:
+            return True
+        # The gatekeeper counts its own: what it refuses must not cost a conflict its copy.
+        own_count = sum(not path.name.startswith("gate-") for path in self._settings.quarantine_dir.iterdir())
+        return own_count >= self._settings.quarantine_file_count_max
 
     def facts(self) -> dict[str, Any]:
         """For health checks: counts since the start, free space with its floors, the last thing that went wrong."""

@@ -177,6 +177,11 @@ class Ledger:
             )
             return cursor.rowcount > 0
 
+    def set_aside_count(self, sop_instance_uid: str) -> int:
+        """How many files were ever set aside under this UID."""
+        row = self._row("SELECT count(*) FROM quarantined WHERE sop_instance_uid = ?", sop_instance_uid)
+        return int(row[0]) if row else 0
+
     def quarantine(
         self, reason: str, sop_instance_uid: str, sha256: str, size_bytes: int, file_name: str, calling_ae_title: str
     ) -> None:

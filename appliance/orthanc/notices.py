@@ -59,6 +59,8 @@ _REFUSALS = {
     "object-too-large": "A picture was refused because it is larger than this unit takes. Tell the service.",
     "object-too-large-for-free-space": "A picture was refused because it would fill the disk. Nothing stored is lost. "
     "Bring the unit to a network so that it can deliver.",
+    "quarantine-full": "A device keeps sending pictures that cannot be taken in. They are refused, and no more copies "
+    "of them are put aside here. Nothing stored is lost. Tell the service.",
 }
 _REFUSED_OTHERWISE = "The unit refused a picture. The device still has it. Tell the service."
 

@@ -47,6 +47,7 @@ def settings_from(section: dict[str, Any]) -> DoorSettings:
         free_inode_floor=int(section["FreeInodeFloor"]),
         object_bytes_max=int(section["ObjectBytesMax"]),
         object_share_of_free_space_max=float(section["ObjectShareOfFreeSpaceMax"]),
+        quarantine_file_count_max=int(section["QuarantineFileCountMax"]),
     )
 
 

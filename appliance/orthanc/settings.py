@@ -123,6 +123,7 @@ def _door(config: UnitConfig) -> dict[str, Any]:
         "FreeInodeFloor": config.limits.free_inode_floor,
         "ObjectBytesMax": config.limits.object_bytes_max,
         "ObjectShareOfFreeSpaceMax": config.limits.object_share_of_free_space_max,
+        "QuarantineFileCountMax": config.limits.quarantine_file_count_max,
     }
 
 

@@ -111,6 +111,7 @@ class KeptUnit:
             free_inode_floor=0,
             object_bytes_max=1 << 30,
             object_share_of_free_space_max=1.0,
+            quarantine_file_count_max=1_000,
         )
 
 

@@ -23,6 +23,7 @@ from appliance.orthanc import blobs
 from appliance.orthanc.door import (
     CONTENT_DICOM,
     CONTENT_HEADER,
+    COPY_COUNT_PER_UID_MAX,
     STATUS_ADMIT,
     STATUS_CANNOT_UNDERSTAND,
     STATUS_CONFLICT,
@@ -108,6 +109,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         free_inode_floor=0,
         object_bytes_max=1 << 31,
         object_share_of_free_space_max=1.0,
+        quarantine_file_count_max=1_000,
     )
     migrate(tmp_path / "unit.db", settings.door_db)
     settings.index_wal.write_bytes(b"")
@@ -287,6 +289,33 @@ def test_junk_is_set_aside_and_refused(bench: Bench, data: bytes) -> None:
     assert bench.kept() == bench.files() == []
     assert [path.read_bytes() for path in bench.quarantined_files()] == [data]
     assert all(path.parent == bench.settings.quarantine_dir for path in bench.quarantined_files())
+
+
+@pytest.mark.fault(30)
+def test_device_that_makes_its_picture_anew_for_each_try_does_not_fill_the_disk(bench: Bench) -> None:
+    bench.store(dicom())
+    for number in range(COPY_COUNT_PER_UID_MAX + 3):
+        other = dicom(body=b"\x08\x00\x05\x00CS\x04\x00%04d" % number)
+        assert bench.door.admit(other, "XRAY1") == STATUS_CONFLICT
+    assert len(bench.quarantined_files()) == COPY_COUNT_PER_UID_MAX
+    assert bench.rows("SELECT reason, status FROM refused") == [("quarantine-full", STATUS_CONFLICT)] * 3
+
+
+def test_quarantine_holds_no_more_files_than_its_bound(bench: Bench) -> None:
+    bounded = with_limits(bench, quarantine_file_count_max=2)
+    for number in range(4):
+        assert bounded.door.admit(b"junk %d" % number, "XRAY1") == STATUS_CANNOT_UNDERSTAND
+    assert len(bench.quarantined_files()) == 2
+
+
+def test_object_that_is_refused_at_its_header_is_not_held_in_memory(bench: Bench) -> None:
+    data = dicom(body=PIXELS)
+    bench.store(dicom())
+    holders = sys.getrefcount(data)
+    bench.door.create(str(uuid.uuid4()), CONTENT_DICOM, data)
+    with pytest.raises(RefusedError):
+        bench.door.create(str(uuid.uuid4()), CONTENT_HEADER, data[:100])
+    assert sys.getrefcount(data) == holders
 
 
 @pytest.mark.parametrize("start", [b"MZ", b"\x7fELF", b"PK\x03\x04", b"#!/bin/sh"])
@@ -492,6 +521,7 @@ def plugin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrthancStu
         "FreeInodeFloor": 0,
         "ObjectBytesMax": 1 << 31,
         "ObjectShareOfFreeSpaceMax": 1.0,
+        "QuarantineFileCountMax": 1_000,
     }
     stub = OrthancStub({"Qafila": section})
     module = load_plugin(stub, monkeypatch)
