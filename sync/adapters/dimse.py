@@ -163,6 +163,7 @@ class Dimse:
                 moving.listener_contexts(items),
                 moving.handlers(returned),
                 size_bytes=moving.listener_bytes(items),
+                bytes_max=moving.listener_bytes(items),
             )
             try:
                 with self._converse(moving.CONTEXTS) as talk:

@@ -32,7 +32,23 @@ class Listener:
         contexts: Sequence[PresentationContext],
         handlers: Sequence[tuple[Any, Callable[[Any], Any]]],
         size_bytes: int,
+        bytes_max: int | None = None,
     ) -> None:
+        """Listen from now on.
+
+        Args:
+            table: Our AE title, port and certificate.
+            limits: Ours.
+            clock: Monotonic.
+            contexts: What is accepted.
+            handlers: Of pynetdicom's events.
+            size_bytes: About what an association brings; decides how long it may take.
+            bytes_max: Beyond it an association is cut: whoever reaches this port must not fill the disk.
+
+        Raises:
+            Failed: ``listener`` when the port cannot be opened.
+        """
+        self._bytes_max = bytes_max
         self._limits = limits
         self._clock = clock
         self._size_bytes = size_bytes
@@ -79,7 +95,17 @@ class Listener:
         guard.__enter__()
         guard.watch(wrapper.socket)
         guard.begin(self._size_bytes)
-        wrapper.recv = lambda count: read_bounded(wrapper.socket, count, guard.progress)
+        left_bytes = self._bytes_max
+
+        def receive(count: int) -> bytearray:
+            nonlocal left_bytes
+            if left_bytes is not None:
+                left_bytes -= count
+                if left_bytes < 0:
+                    raise OSError("more than was asked for")
+            return read_bounded(wrapper.socket, count, guard.progress)
+
+        wrapper.recv = receive
         with self._lock:
             self._guards[id(event.assoc)] = guard
 

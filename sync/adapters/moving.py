@@ -47,16 +47,22 @@ def receiving_into(folder: Path) -> Iterator[None]:
     """
     module = pynetdicom.dimse_messages
     with _one_at_a_time, _folder_in(folder) as received:
-        original = module.NamedTemporaryFile  # type: ignore[attr-defined] # an import of theirs
-        module.NamedTemporaryFile = functools.partial(  # type: ignore[assignment, attr-defined] # an import of theirs
-            original, dir=received
-        )
+        original: Any = module.NamedTemporaryFile  # type: ignore[attr-defined] # an import of theirs
+        files: list[Any] = []
+
+        def make(*arguments: Any, **options: Any) -> Any:
+            files.append(original(*arguments, dir=received, **options))
+            return files[-1]
+
+        module.NamedTemporaryFile = make  # type: ignore[attr-defined] # an import of theirs
         before, _config.STORE_RECV_CHUNKED_DATASET = _config.STORE_RECV_CHUNKED_DATASET, True
         try:
             yield
         finally:
             _config.STORE_RECV_CHUNKED_DATASET = before
             module.NamedTemporaryFile = original  # type: ignore[attr-defined] # an import of theirs
+            for file in files:
+                file.close()
 
 
 def _folder_in(folder: Path) -> TemporaryDirectory[str]:
