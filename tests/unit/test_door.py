@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import sqlite3
 import struct
 import sys
 import threading
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -28,99 +25,10 @@ from appliance.orthanc.door import (
     STATUS_CANNOT_UNDERSTAND,
     STATUS_CONFLICT,
     STATUS_OUT_OF_RESOURCES,
-    Door,
-    DoorSettings,
     RefusedError,
 )
 from appliance.orthanc.ledger import Ledger, LedgerError
-from appliance.store.connect import migrate
-from tests.support.orthanc_stub import InstanceStub, OrthancStub, OutputStub, load_plugin
-
-PIXELS = b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<I", 1000) + bytes(1000)
-
-
-class StoppedError(Exception):
-    """In the place of the end of the process."""
-
-
-def stop(what: str, error: BaseException) -> NoReturn:
-    raise StoppedError(what) from error
-
-
-def dicom(uid: str = "1.2.3", body: bytes = b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100", meta: bytes = b"") -> bytes:
-    """A Part 10 file as small as it can be."""
-
-    def element(number: int, value: bytes) -> bytes:
-        padded = value + b"\0" * (len(value) % 2)
-        return struct.pack("<HH2sH", 2, number, b"UI", len(padded)) + padded
-
-    uids = element(2, b"1.2.840.10008.5.1.4.1.1.2") + element(3, uid.encode()) + element(0x10, b"1.2.840.10008.1.2.1")
-    return bytes(128) + b"DICM" + uids + meta + body
-
-
-@dataclass
-class Bench:
-    """A door and what it writes to."""
-
-    door: Door
-    settings: DoorSettings
-    ledger: Ledger
-
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        db = sqlite3.connect(self.settings.door_db)
-        try:
-            return db.execute(sql).fetchall()
-        finally:
-            db.close()
-
-    def kept(self) -> list[str]:
-        """Blob UUIDs that count as kept and were not removed."""
-        return [row[0] for row in self.rows("SELECT blob_uuid FROM kept WHERE removed_at = '' ORDER BY kept_id")]
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.settings.blob_dir.rglob("*") if path.is_file())
-
-    def quarantined_files(self) -> list[Path]:
-        return sorted(self.settings.quarantine_dir.iterdir())
-
-    def store(self, data: bytes, *, header: int = 0, calling: str = "XRAY1") -> str:
-        """One admitted C-STORE in Orthanc's order; the blob's UUID."""
-        assert self.door.admit(data, calling) == STATUS_ADMIT
-        return self.create(data, header=header)
-
-    def create(self, data: bytes, *, header: int = 0) -> str:
-        blob_uuid = str(uuid.uuid4())
-        self.door.create(blob_uuid, CONTENT_DICOM, data)
-        if header:
-            self.door.create(str(uuid.uuid4()), CONTENT_HEADER, data[:header])
-        self.door.stored()
-        return blob_uuid
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    settings = DoorSettings(
-        door_db=tmp_path / "door.db",
-        blob_dir=tmp_path / "blobs",
-        quarantine_dir=tmp_path / "quarantine",
-        attachment_dir=tmp_path / "attachments",
-        index_wal=tmp_path / "index-wal",
-        free_bytes_floor=0,
-        free_inode_floor=0,
-        object_bytes_max=1 << 31,
-        object_share_of_free_space_max=1.0,
-        quarantine_file_count_max=1_000,
-    )
-    migrate(tmp_path / "unit.db", settings.door_db)
-    settings.index_wal.write_bytes(b"")
-    ledger = Ledger(settings.door_db, SystemClock(), stop)
-    yield Bench(Door(settings, ledger, SystemClock(), stop), settings, ledger)
-    ledger.close()
-
-
-def with_limits(bench: Bench, **limits: Any) -> Bench:
-    settings = replace(bench.settings, **limits)
-    return Bench(Door(settings, bench.ledger, SystemClock(), stop), settings, bench.ledger)
+from tests.support.door_bench import PIXELS, Bench, StoppedError, dicom, permit, with_limits
 
 
 def test_stored_object_has_a_blob_a_row_and_both_digests(bench: Bench) -> None:
@@ -495,86 +403,3 @@ def test_associations_at_once_keep_every_object(bench: Bench) -> None:
 def test_ledger_that_is_missing_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(LedgerError):
         Ledger(tmp_path / "door.db", SystemClock())
-
-
-def permit(bench: Bench, blob_uuid: str) -> None:
-    db = sqlite3.connect(bench.settings.door_db)
-    db.execute("INSERT INTO purge_permit VALUES (?, '2026-01-01T00:00:00Z')", (blob_uuid,))
-    db.commit()
-    db.close()
-
-
-# the plugin itself
-
-
-@pytest.fixture
-def plugin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrthancStub]:
-    settings = bench.settings
-    section = {
-        "Version": "0",
-        "DoorDatabase": str(settings.door_db),
-        "BlobDirectory": str(settings.blob_dir),
-        "QuarantineDirectory": str(settings.quarantine_dir),
-        "AttachmentDirectory": str(settings.attachment_dir),
-        "IndexLog": str(settings.index_wal),
-        "FreeBytesFloor": 0,
-        "FreeInodeFloor": 0,
-        "ObjectBytesMax": 1 << 31,
-        "ObjectShareOfFreeSpaceMax": 1.0,
-        "QuarantineFileCountMax": 1_000,
-    }
-    stub = OrthancStub({"Qafila": section})
-    module = load_plugin(stub, monkeypatch)
-    assert Path(blobs.__file__).parent not in map(Path, sys.path), "our file names must shadow nobody's modules"
-    yield stub
-    module._DOOR._ledger.close()
-
-
-def test_plugin_admits_a_small_object_by_its_bytes(plugin: OrthancStub, bench: Bench) -> None:
-    (on_incoming,) = plugin.registered["IncomingCStoreInstanceFilter"]
-    dicom_instance = InstanceStub(GetInstanceRemoteAet="XRAY1", GetInstanceSize=len(dicom()), GetInstanceData=dicom())
-    assert on_incoming(dicom_instance) == 0
-    create, read, _remove = plugin.registered["StorageArea"]
-    blob_uuid = str(uuid.uuid4())
-    create(blob_uuid, CONTENT_DICOM, dicom())
-    plugin.registered["OnStoredInstanceCallback"][0](InstanceStub(), "orthanc-id")
-    assert read(blob_uuid, CONTENT_DICOM) == dicom()
-    assert bench.rows("SELECT calling_ae_title FROM kept") == [("XRAY1",)]
-
-
-def test_plugin_copies_a_big_object_only_when_its_uid_is_known(plugin: OrthancStub, bench: Bench) -> None:
-    (on_incoming,) = plugin.registered["IncomingCStoreInstanceFilter"]
-    names = json.dumps({"SOPInstanceUID": "1.2.3"})
-    big = 5 * 1024 * 1024
-    unseen = InstanceStub(GetInstanceRemoteAet="X", GetInstanceSize=big, GetInstanceSimplifiedJson=names)
-    assert on_incoming(unseen) == 0
-    bench.store(dicom("1.2.3"))
-    other = dicom("1.2.3", body=bytes(big))
-    seen = InstanceStub(
-        GetInstanceRemoteAet="X", GetInstanceSize=len(other), GetInstanceSimplifiedJson=names, GetInstanceData=other
-    )
-    assert on_incoming(seen) == STATUS_CONFLICT
-
-
-def test_plugin_answers_its_facts(plugin: OrthancStub) -> None:
-    route, on_rest = plugin.registered["RestCallback"]
-    assert route == "/qafila/door"
-    output = OutputStub()
-    on_rest(output, route, method="GET")
-    facts = json.loads(output.answer)
-    assert facts["version"] == "0" and facts["free_bytes"] > 0 and facts["counts"] == {}
-    on_rest(output, route, method="POST")
-    assert output.allowed == "GET"
-
-
-def test_plugin_that_cannot_open_its_door_ends_orthanc(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-
-    def end(status: int) -> NoReturn:
-        ended.append(status)
-        raise SystemExit(status)
-
-    monkeypatch.setattr(os, "_exit", end)
-    with pytest.raises(SystemExit):
-        load_plugin(OrthancStub({}), monkeypatch)
-    assert ended == [78]
