@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from appliance.domain.limits import MIB, LimitSet
+from appliance.gatekeeper.sequence_tags import SEQUENCE_TAGS, may_be_private_sequence
 from appliance.gatekeeper.violations import ViolationError
 
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
@@ -32,6 +33,7 @@ _ITEM = 0xE000
 _ITEM_END = 0xE00D
 _SEQUENCE_END = 0xE0DD
 _PIXEL_DATA = (0x7FE0, 0x0010)
+_PIXEL_VRS = frozenset((b"OB", b"OW", b""))
 _HEADER_BYTES = 8
 _LONG_HEADER_BYTES = 12
 _SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -85,26 +87,29 @@ _EXPLICIT_BIG = _Encoding(is_explicit=True, order=">")
 class _Frame:
     """One open sequence, item or run of pixel fragments."""
 
-    __slots__ = ("encoding", "end", "guess_end", "is_guess", "kind")
+    __slots__ = ("encoding", "end", "guess_end", "is_guess", "kind", "outer_guess_end")
 
-    def __init__(
-        self, kind: _Kind, end: int | None, encoding: _Encoding, guess_end: int | None, is_guess: bool
-    ) -> None:
+    def __init__(self, kind: _Kind, end: int | None, encoding: _Encoding, guess_end: int | None) -> None:
         self.kind = kind
         self.end = end
         """Offset where it ends; ``None`` until its delimiter comes."""
         self.encoding = encoding
         self.guess_end = guess_end
-        """Where the innermost guess around it ends; see ``DataSetScan``."""
-        self.is_guess = is_guess
+        """Where the innermost guess around it ends, itself included; see ``DataSetScan``."""
+        self.is_guess = False
+        self.outer_guess_end = guess_end
+        """Of a guess that its first item makes certain: what ``guess_end`` becomes then."""
 
 
 class DataSetScan:
     """A data set that is not deflated.
 
-    Without a dictionary a value of defined length in implicit VR (or in VR UN) may or may not be a sequence. It is
-    *guessed* to be one: when its bytes do not hold items, the guess is dropped and the rest of the value is skipped.
-    So a nesting bomb cannot hide in a value, and a value that only looks like an item is no violation.
+    In implicit VR only a dictionary tells a sequence from a value, so what DCMTK's dictionary calls a sequence is
+    walked as one, whatever its lengths say: DCMTK follows the nesting even where they are too short.
+
+    A value of VR UN or of a private tag is *guessed* to be a sequence: when its bytes do not hold items that fit, the
+    guess is dropped and the rest of the value is skipped. So a nesting bomb cannot hide in it, and a value that only
+    looks like an item is no violation. Where some maker is known to keep a sequence, the first item makes it certain.
     """
 
     def __init__(self, transfer_syntax_uid: str, limits: LimitSet) -> None:
@@ -112,7 +117,7 @@ class DataSetScan:
             transfer_syntax_uid, _EXPLICIT
         )
         self._limits = limits
-        self._root = _Frame(_Kind.ITEM, None, encoding, None, False)
+        self._root = _Frame(_Kind.ITEM, None, encoding, None)
         self._stack: list[_Frame] = []
         self._offset = 0
         self._skip_bytes = 0
@@ -147,7 +152,10 @@ class DataSetScan:
             raise ViolationError("object-truncated", f"{len(self._stack)} sequences or items are not closed")
 
     def _settle(self) -> None:
-        """Close what has ended, and drop a guess that leaves no room for another header."""
+        """Close what has ended, and drop a guess that leaves no room for another header.
+
+        Only the top is looked at: a sequence that is over by its length stays open as long as something in it is not.
+        """
         stack = self._stack
         while stack:
             top = stack[-1]
@@ -207,23 +215,24 @@ class DataSetScan:
         end = self._offset + length
         if length == _UNDEFINED_LENGTH:
             self._undefined_length(top, tag, vr)
-        elif vr == b"SQ":
-            self._open(_Kind.SEQUENCE, end, top)
         elif top.guess_end is not None and end > top.guess_end:
             self._malformed(top, "a value runs past the end of the value around it")
-        elif length >= _HEADER_BYTES and (vr == b"UN" or not vr) and tag != _PIXEL_DATA:
-            self._stack.append(_Frame(_Kind.SEQUENCE, end, _IMPLICIT, end, True))
+        elif vr == b"SQ" or (not vr and tag[0] << 16 | tag[1] in SEQUENCE_TAGS):
+            self._open(_Kind.SEQUENCE, end, top)
+        elif length >= _HEADER_BYTES and (vr == b"UN" or (not vr and tag[0] % 2)):
+            is_known = not vr and may_be_private_sequence(*tag)
+            self._guess(end, top.guess_end if is_known else end)
         else:
             self._skip_bytes = length
 
     def _undefined_length(self, top: _Frame, tag: tuple[int, int], vr: bytes) -> None:
-        if tag == _PIXEL_DATA:
+        if tag == _PIXEL_DATA and vr in _PIXEL_VRS:
             self._open(_Kind.FRAGMENTS, None, top)
         elif vr in (b"SQ", b""):
             self._open(_Kind.SEQUENCE, None, top)
         elif vr == b"UN":
             # Its items are implicit VR little endian whatever was negotiated (PS3.5 section 6.2.2, note 5).
-            self._stack.append(_Frame(_Kind.SEQUENCE, None, _IMPLICIT, top.guess_end, False))
+            self._stack.append(_Frame(_Kind.SEQUENCE, None, _IMPLICIT, top.guess_end))
         else:
             self._malformed(top, "a value that cannot hold items has undefined length")
 
@@ -237,6 +246,8 @@ class DataSetScan:
 
     def _item(self, top: _Frame, length: int) -> None:
         self._count()
+        if top.is_guess and top.outer_guess_end != top.guess_end:
+            top.is_guess, top.guess_end = False, top.outer_guess_end
         end = None if length == _UNDEFINED_LENGTH else self._offset + length
         if top.guess_end is not None and end is not None and end > top.guess_end:
             self._malformed(top, "an item runs past the end of the value around it")
@@ -251,12 +262,20 @@ class DataSetScan:
             self._skip_bytes = length
 
     def _may_end(self, top: _Frame, element: int) -> bool:
-        """Whether this delimiter belongs to the top frame; one of defined length may hold its delimiter at its end."""
+        """Whether this delimiter belongs to the top frame; as DCMTK, it also ends one whose length says more."""
         closes = _ITEM_END if top.kind is _Kind.ITEM else _SEQUENCE_END
-        return element == closes and top is not self._root and top.end in (None, self._offset)
+        if element != closes or top is self._root:
+            return False
+        return top.guess_end is None or top.end in (None, self._offset)
 
     def _open(self, kind: _Kind, end: int | None, inside: _Frame) -> None:
-        self._stack.append(_Frame(kind, end, inside.encoding, inside.guess_end, False))
+        self._stack.append(_Frame(kind, end, inside.encoding, inside.guess_end))
+
+    def _guess(self, end: int, outer_guess_end: int | None) -> None:
+        frame = _Frame(_Kind.SEQUENCE, end, _IMPLICIT, end)
+        frame.is_guess = True
+        frame.outer_guess_end = outer_guess_end
+        self._stack.append(frame)
 
     def _close(self) -> _Frame:
         frame = self._stack.pop()

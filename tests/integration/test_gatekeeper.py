@@ -40,8 +40,20 @@ LIMITS: dict[str, object] = {
     "object_bytes_max": 3_000_000,
     "spool_memory_bytes_max": 100_000,
     "element_count_max": 5_000,
+    "orthanc_answer_s_max": 20.0,
 }
-"""Short times, so that tests wait for the gatekeeper and not for the clock."""
+"""Short times, so that tests wait for the gatekeeper and not for the clock; long ones where the stand-in is slow."""
+
+
+PATIENT: dict[str, object] = {"orthanc_answer_s_max": 20.0}
+"""The product's limits, but for a stand-in that shares two processors with a test run."""
+STORE_1 = rawdicom.data_tf(1, 3, rawdicom.store_rq("1.2.1"))
+DAMAGED_AND_MORE = (
+    rawdicom.pdv(1, 3, rawdicom.store_rq("1.2.1"))
+    + rawdicom.pdv(1, 2, image("1.2.1")[:-1])
+    + rawdicom.pdv(1, 3, rawdicom.store_rq("1.2.2", 2))
+)
+"""One PDU with the end of a damaged object and the beginning of the next."""
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +193,7 @@ def test_unknown_device_becomes_a_finding(gate: GatekeeperProcess) -> None:
 
 
 def test_empty_list_of_modalities_admits_nobody_and_says_so(orthanc: StandIn, tmp_path: Path) -> None:
-    with running_gatekeeper(tmp_path, orthanc.port, titles=()) as gatekeeper:
+    with running_gatekeeper(tmp_path, orthanc.port, PATIENT, titles=()) as gatekeeper:
         with RawModality(gatekeeper.port) as modality:
             modality.send(associate_rq())
             assert modality.receive()[0] == ASSOCIATE_RJ
@@ -277,7 +289,7 @@ def test_truncated_object_is_refused_quarantined_and_visible(
 ) -> None:
     uid = f"1.2.28.{size}"
     cut_off = image(uid, size)[:-77]
-    before = set(gate.quarantined())
+    before, aborted = set(gate.quarantined()), orthanc.abort_count
     with RawModality(gate.port) as modality:
         modality.associate()
 
@@ -285,7 +297,8 @@ def test_truncated_object_is_refused_quarantined_and_visible(
         assert modality.store("1.2.2", image("1.2.2"), message_id=2) == 0, "the association did not go on"
         assert modality.release() == rawdicom.RELEASE_RP
 
-    assert list(orthanc.stored) == ["1.2.2"]
+    assert orthanc.stored == {"1.2.2": image("1.2.2")}
+    assert orthanc.abort_count == aborted + 1, "Orthanc was left with half an object"
     (path,) = set(gate.quarantined()) - before
     assert path.read_bytes().endswith(cut_off)
     label = json.loads(path.with_suffix(".json").read_text())
@@ -300,6 +313,23 @@ def test_truncated_object_is_refused_quarantined_and_visible(
     assert (kind, severity) == ("door-object-truncated", "warning")
     assert "XRAY1" in sentence
     assert uid not in sentence
+
+
+@pytest.mark.fault(28)
+def test_damaged_object_sent_before_others_are_answered_aborts(gate: GatekeeperProcess, orthanc: StandIn) -> None:
+    """An answer of ours could come between fragments of Orthanc's."""
+    orthanc.before_answer.clear()
+    try:
+        with RawModality(gate.port) as modality:
+            modality.associate()
+            modality.begin_store("1.2.1", message_id=1)
+            modality.send(rawdicom.data_tf(1, 2, image("1.2.1")))
+            modality.begin_store("1.2.2", message_id=2)
+            modality.send(rawdicom.data_tf(1, 2, image("1.2.2")[:-1]))
+
+            assert modality.receive()[0] == ABORT
+    finally:
+        orthanc.before_answer.set()
 
 
 @pytest.mark.fault(28)
@@ -381,7 +411,7 @@ def test_object_beyond_its_limit_is_aborted(gate: GatekeeperProcess, orthanc: St
 
 
 def test_object_without_room_is_refused_as_out_of_resources(orthanc: StandIn, tmp_path: Path) -> None:
-    with running_gatekeeper(tmp_path, orthanc.port, {"object_share_of_free_space_max": 1e-9}) as gatekeeper:
+    with running_gatekeeper(tmp_path, orthanc.port, {**PATIENT, "object_share_of_free_space_max": 1e-9}) as gatekeeper:
         with RawModality(gatekeeper.port) as modality:
             modality.associate()
 
@@ -393,7 +423,7 @@ def test_object_without_room_is_refused_as_out_of_resources(orthanc: StandIn, tm
 
 
 def test_damaged_object_on_a_full_disk_is_refused_without_a_copy(orthanc: StandIn, tmp_path: Path) -> None:
-    limits: dict[str, object] = {"free_bytes_floor": 1 << 60, "object_share_of_free_space_max": 1.0}
+    limits = {**PATIENT, "free_bytes_floor": 1 << 60, "object_share_of_free_space_max": 1.0}
     with running_gatekeeper(tmp_path, orthanc.port, limits) as gatekeeper, RawModality(gatekeeper.port) as modality:
         modality.associate()
 
@@ -404,32 +434,50 @@ def test_damaged_object_on_a_full_disk_is_refused_without_a_copy(orthanc: StandI
 
 
 @pytest.mark.parametrize(
-    "messages",
+    ("messages", "code"),
     [
-        [rawdicom.data_tf(1, 2, b"data first")],
-        [rawdicom.data_tf(3, 3, rawdicom.store_rq("1.2.1"))],
-        [rawdicom.data_tf(1, 3, b"\0" * 10)],
-        [rawdicom.data_tf(1, 1, b"\0" * 20_000)],
-        [rawdicom.data_tf(1, 3, rawdicom.store_rq("1.2.1")), rawdicom.data_tf(1, 3, rawdicom.store_rq("1.2.2"))],
-        [associate_rq()],
-        [rawdicom.pdu(9, b"")],
-        [rawdicom.pdu(4, b"")],
-        [struct.pack(">BxI", 4, 131_073)],
-        [struct.pack(">BxI", 4, 0xFFFFFFFF)],
+        ([rawdicom.data_tf(1, 2, b"data first")], "pdu-unexpected"),
+        ([rawdicom.data_tf(5, 3, rawdicom.store_rq("1.2.1"))], "pdu-unexpected"),
+        ([rawdicom.data_tf(1, 3, b"\0" * 10)], "command-malformed"),
+        ([rawdicom.data_tf(1, 1, b"\0" * 20_000)], "command-malformed"),
+        ([STORE_1, rawdicom.data_tf(1, 3, rawdicom.store_rq("1.2.2", 2))], "pdu-unexpected"),
+        ([STORE_1, rawdicom.data_tf(3, 0, b"other context")], "pdu-unexpected"),
+        ([rawdicom.pdu(4, DAMAGED_AND_MORE)], "pdu-unexpected"),
+        ([associate_rq()], "pdu-unexpected"),
+        ([rawdicom.pdu(9, b"")], "pdu-malformed"),
+        ([rawdicom.pdu(4, b"")], "pdu-malformed"),
+        ([struct.pack(">BxI", 4, 131_073)], "pdu-too-long"),
+        ([struct.pack(">BxI", 4, 0xFFFFFFFF)], "pdu-too-long"),
     ],
-    ids=["data", "context", "command", "long command", "command in data", "second rq", "type", "empty", "pdu", "4 GiB"],
+    ids=[
+        "data first",
+        "context not accepted",
+        "no command",
+        "long command",
+        "command in data",
+        "other context",
+        "after a refusal",
+        "second request",
+        "unknown type",
+        "empty",
+        "too long",
+        "4 GiB",
+    ],
 )
 @pytest.mark.fault(60)
-def test_broken_framing_aborts_both_sides(gate: GatekeeperProcess, orthanc: StandIn, messages: list[bytes]) -> None:
-    aborted = orthanc.abort_count
+def test_broken_framing_aborts_both_sides(
+    gate: GatekeeperProcess, orthanc: StandIn, messages: list[bytes], code: str
+) -> None:
+    aborted, count = orthanc.abort_count, gate.facts()["refused"].get(code, 0)
     with RawModality(gate.port) as modality:
-        modality.associate()
+        modality.associate(associate_rq(contexts=tuple((n, CR_STORAGE, (EXPLICIT,)) for n in (1, 3))))
         for message in messages:
             modality.send(message)
 
         assert modality.receive()[0] == ABORT
         assert modality.receive() == (0, b"")
 
+    gate.wait_refused(code, count + 1)
     wait_for(lambda: orthanc.abort_count > aborted, "the abort at Orthanc")
     assert not orthanc.stored
 
@@ -473,10 +521,30 @@ def test_idle_association_is_ended(gate: GatekeeperProcess) -> None:
     gate.wait_refused("idle")
 
 
+def test_answer_of_orthanc_counts_against_idleness(gate: GatekeeperProcess, orthanc: StandIn) -> None:
+    """Longer than the idle time passes between two messages of the modality, but an answer lies between."""
+
+    def let_pass(share: float) -> None:
+        began_mono_s = CLOCK.mono_s()
+        wait_for(lambda: CLOCK.mono_s() - began_mono_s > share * gate.config.limits.idle_s_max, "some time to pass")
+
+    with RawModality(gate.port) as modality:
+        modality.associate()
+        orthanc.before_answer.clear()
+        modality.begin_store("1.2.1")
+        modality.send(rawdicom.data_tf(1, 2, image("1.2.1")))
+        let_pass(0.6)
+        orthanc.before_answer.set()
+        assert modality.status() == 0
+        let_pass(0.6)
+
+        assert modality.store("1.2.2", image("1.2.2"), message_id=2) == 0
+
+
 @pytest.mark.fault(60)
 def test_long_association_is_ended(orthanc: StandIn, tmp_path: Path) -> None:
     with (
-        running_gatekeeper(tmp_path, orthanc.port, {"association_s_max": 0.5}) as gatekeeper,
+        running_gatekeeper(tmp_path, orthanc.port, {**PATIENT, "association_s_max": 0.5}) as gatekeeper,
         RawModality(gatekeeper.port) as modality,
     ):
         modality.associate()
@@ -487,7 +555,7 @@ def test_long_association_is_ended(orthanc: StandIn, tmp_path: Path) -> None:
 
 @pytest.mark.fault(60)
 def test_excess_connections_are_closed_at_once_without_hurting_others(orthanc: StandIn, tmp_path: Path) -> None:
-    with running_gatekeeper(tmp_path, orthanc.port) as gatekeeper, ExitStack() as stack:
+    with running_gatekeeper(tmp_path, orthanc.port, PATIENT) as gatekeeper, ExitStack() as stack:
 
         def associated(source: str) -> RawModality:
             modality = stack.enter_context(RawModality(gatekeeper.port, source=source))
@@ -512,7 +580,7 @@ def test_excess_connections_are_closed_at_once_without_hurting_others(orthanc: S
 @pytest.mark.fault(60)
 def test_honest_modality_is_served_among_a_hundred_hostile_clients(orthanc: StandIn, tmp_path: Path) -> None:
     """Silent, dripping and 4-GiB clients hold every place; whoever has said nothing makes room."""
-    with running_gatekeeper(tmp_path, orthanc.port) as gatekeeper, ExitStack() as stack:
+    with running_gatekeeper(tmp_path, orthanc.port, PATIENT) as gatekeeper, ExitStack() as stack:
         unfinished = [b"", b"\x01", b"\x01\0\0\0\xff\xff", associate_rq()[:80]]
         huge = struct.pack(">BxI", 1, 0xFFFFFFFF)
         for number in range(100):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -225,6 +226,21 @@ def test_nesting_bomb_never_reaches_orthanc(stack: Stack, defined: bool) -> None
 
     assert stack.orthanc.process.poll() is None
     assert list(stack.data_sets()) == ["1.2.3"]
+
+
+@pytest.mark.fault(61)
+def test_nesting_bomb_with_lying_lengths_never_reaches_orthanc(stack: Stack) -> None:
+    """Implicit VR, each sequence claiming 8 bytes: sent directly, this ends both Orthancs with a segmentation fault."""
+    inner = b""
+    for _ in range(20_000):
+        inner = struct.pack("<HHI", 0x0040, 0x0555, 8) + rawdicom.data_set_item(inner)
+    with RawModality(stack.port) as modality:
+        modality.associate(associate_rq(contexts=((1, CR_STORAGE, (rawdicom.IMPLICIT,)),)))
+
+        assert modality.store("1.2.61", inner) == 0xC000
+
+    assert stack.orthanc.process.poll() is None
+    assert stack.data_sets() == {}
 
 
 @pytest.mark.fault(60)

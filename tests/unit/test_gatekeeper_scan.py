@@ -7,13 +7,16 @@ Success, or hung on for 30 s.
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pydicom.uid
 import pytest
+from pydicom._dicom_dict import DicomDictionary
 from pydicom._uid_dict import UID_dictionary
 
 from appliance.domain.limits import LimitSet
 from appliance.gatekeeper.dataset_scan import DEFLATED, EXPLICIT_BIG_ENDIAN, IMPLICIT_LITTLE_ENDIAN, scan_for
+from appliance.gatekeeper.sequence_tags import SEQUENCE_TAGS, may_be_private_sequence
 from appliance.gatekeeper.violations import ViolationError
 from tests.support.rawdicom import (
     EXPLICIT,
@@ -36,10 +39,19 @@ ENCAPSULATED = "1.2.840.10008.1.2.4.50"
 
 
 def verdict(data: bytes, transfer_syntax_uid: str = EXPLICIT, limits: LimitSet = LIMITS) -> str:
-    """The violation's code, or ``sound``."""
+    """The violation's code, or ``sound``; the same in one piece and, when it is small, byte by byte."""
+    whole = _verdict([data], transfer_syntax_uid, limits)
+    if len(data) < 50_000:
+        single = [data[at : at + 1] for at in range(len(data))]
+        assert _verdict(single, transfer_syntax_uid, limits) == whole
+    return whole
+
+
+def _verdict(pieces: list[bytes], transfer_syntax_uid: str, limits: LimitSet) -> str:
     scan = scan_for(transfer_syntax_uid, limits)
     try:
-        scan.feed(data)
+        for piece in pieces:
+            scan.feed(piece)
         scan.finish()
     except ViolationError as violation:
         return violation.code
@@ -83,6 +95,7 @@ def test_transfer_syntaxes_are_those_of_the_dictionary() -> None:
         image("1.2.3", between=sequence(data_set_item(CODE, UNDEFINED) + ITEM_END + SEQUENCE_END, UNDEFINED)),
         image("1.2.3", between=sequence(data_set_item(CODE + ITEM_END) + SEQUENCE_END, UNDEFINED)),
         image("1.2.3", between=sequence(data_set_item(CODE) + SEQUENCE_END)),
+        image("1.2.3", between=sequence(data_set_item(CODE) + SEQUENCE_END + CODE)),
         image("1.2.3", between=sequence(data_set_item(CODE), 4)),
         image("1.2.3", between=sequence(data_set_item(CODE, 4))),
         image("1.2.3", between=sequence(b"")),
@@ -95,7 +108,7 @@ def test_transfer_syntaxes_are_those_of_the_dictionary() -> None:
         pixels(data_set_item(b"") + data_set_item(bytes(10_000)) + SEQUENCE_END),
         pixels(SEQUENCE_END) + CODE,
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_sound_data_set_ends_where_it_should(data: bytes) -> None:
     assert verdict(data) == "sound"
@@ -150,8 +163,11 @@ def test_implicit_data_set_cut_inside_an_element_is_truncated(missing: int) -> N
         long_element(0x0041, 0x1001, b"OB", data_set_item(b"abcd") + SEQUENCE_END, UNDEFINED),
         long_element(0x0041, 0x1001, b"UT", data_set_item(CODE) + SEQUENCE_END, UNDEFINED),
         struct.pack("<HHI", 0xFFFE, 0xE0FF, 0),
+        sequence(data_set_item(CODE) + SEQUENCE_END + data_set_item(CODE)),
+        sequence(data_set_item(CODE + ITEM_END + CODE)),
+        long_element(0x7FE0, 0x0010, b"UT", SEQUENCE_END, UNDEFINED),
     ],
-    ids=range(10),
+    ids=range(13),
 )
 def test_stray_delimiter_or_missing_item_is_malformed(between: bytes) -> None:
     assert verdict(image("1.2.3", between=between)) == "object-malformed"
@@ -180,11 +196,84 @@ def test_nesting_hidden_in_values_without_a_vr_is_refused() -> None:
     assert verdict(sequence(data_set_item(implicit_nested(32)), None, b"UN")) == "sequence-depth"
 
 
+def short_nested(depth: int, length: int, group: int = 0x0040, number: int = 0x0555) -> bytes:
+    """Each sequence claims ``length`` bytes and holds more."""
+    inner = IMPLICIT_CODE
+    for _ in range(depth):
+        inner = implicit(group, number, b"", length) + data_set_item(inner)
+    return inner
+
+
+@pytest.mark.fault(61)
+@pytest.mark.parametrize("length", [0, 8, 12, 4000])
+@pytest.mark.parametrize(("group", "number"), [(0x0040, 0x0555), (0x2001, 0x105F)], ids=["standard", "private"])
+def test_nesting_with_lying_lengths_is_followed_as_dcmtk_follows_it(length: int, group: int, number: int) -> None:
+    """Depth 20,000 of this ended Orthanc 1.10.1 and 1.12.7 with a segmentation fault; depth 5 they store."""
+    pixels = implicit(0x7FE0, 0x0010, bytes(4000))
+    bomb = short_nested(33, length, group, number) + pixels
+
+    assert verdict(bomb, IMPLICIT) == ("sequence-depth" if length else "object-malformed")
+    if 0 < length < 4000:
+        assert verdict(short_nested(5, length) + pixels, IMPLICIT) == "sound"
+
+
+def test_tags_of_sequences_are_those_of_the_dictionaries() -> None:
+    standard = {tag for tag, row in DicomDictionary.items() if "SQ" in row[0].split(" or ")}
+    assert standard <= SEQUENCE_TAGS
+    assert not {tag for tag, row in DicomDictionary.items() if "SQ" not in row[0]} & SEQUENCE_TAGS
+
+    for path in Path("/usr/share").glob("libdcmtk*/*.dic"):
+        rows = (line.split("\t") for line in path.read_text(errors="replace").splitlines() if line.startswith("("))
+        for tag, vr, *_ in rows:
+            groups, number = (part.strip("()") for part in tag.split(",")) if tag.count(",") == 1 else ("", "")
+            if vr != "SQ":
+                continue
+            if number:
+                group = int(groups.split("-")[0], 16)
+                assert group << 16 | int(number, 16) in SEQUENCE_TAGS, tag
+            else:
+                group, element = int(tag[1:5], 16), int(tag[-3:-1], 16)
+                assert may_be_private_sequence(group, 0x1000 | element), tag
+
+
 def test_value_that_only_looks_like_an_item_is_no_violation() -> None:
     lookalike = struct.pack("<HHI", 0xFFFE, 0xE000, 4) + b"\xff" * 40
 
     assert verdict(implicit(0x0009, 0x1001, lookalike) + implicit(0x0010, 0x0010, b"A^B "), IMPLICIT) == "sound"
     assert verdict(implicit(0x7FE0, 0x0010, implicit_nested(40)), IMPLICIT) == "sound"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        data_set_item(b"abcd") + b"xyz",
+        data_set_item(IMPLICIT_CODE) + SEQUENCE_END + b"something else",
+        data_set_item(IMPLICIT_CODE) + b"xyz",
+        data_set_item(struct.pack("<HHI", 8, 0x18, 1000), UNDEFINED),
+        data_set_item(struct.pack("<HHI", 8, 0x18, 3), UNDEFINED) + b"ab",
+        data_set_item(IMPLICIT_CODE, 1000),
+        data_set_item(implicit(0x0040, 0x0555, b"", 1000), UNDEFINED),
+        data_set_item(implicit(0x7FE0, 0x0010, data_set_item(b"", 1000), UNDEFINED), UNDEFINED),
+        data_set_item(implicit(0x7FE0, 0x0010, data_set_item(b"", UNDEFINED), UNDEFINED), UNDEFINED),
+        data_set_item(implicit(0x0009, 0x1002, data_set_item(b"", 1000)), UNDEFINED),
+    ],
+    ids=range(10),
+)
+def test_private_value_that_is_nearly_a_sequence_is_skipped_to_its_end(value: bytes) -> None:
+    after = implicit(0x0010, 0x0010, b"A^B ") + implicit(0x7FE0, 0x0010, bytes(100))
+
+    assert verdict(implicit(0x0009, 0x1001, value) + after, IMPLICIT) == "sound"
+    assert verdict(implicit(0x0009, 0x1001, value) + after[:-1], IMPLICIT) == "object-truncated"
+    assert verdict(sequence(value, None, b"UN") + CODE) == "sound"
+
+
+@pytest.mark.fault(61)
+@pytest.mark.parametrize("vr", [b"SQ", b"UN"])
+def test_nesting_under_the_tag_of_pixels_is_no_run_of_fragments(vr: bytes) -> None:
+    inner = nested(33) if vr == b"SQ" else implicit_nested(33)
+    bomb = long_element(0x7FE0, 0x0010, vr, data_set_item(inner) + SEQUENCE_END, UNDEFINED)
+
+    assert verdict(bomb) == "sequence-depth"
 
 
 def test_depth_counts_open_levels_only() -> None:

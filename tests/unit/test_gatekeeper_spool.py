@@ -106,6 +106,7 @@ def test_nothing_is_kept_beyond_a_bound(tmp_path: Path, limits: LimitSet) -> Non
 
     with pytest.raises(NoRoomError):
         quarantine.keep(tmp_path, LABEL, io.BytesIO(b"second"), limits)
+    assert quarantine.keep(tmp_path, LABEL, io.BytesIO(b"first"), limits), "what is kept already needs no room"
 
     assert len(list(tmp_path.iterdir())) == 2
 
