@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +15,6 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext, build_role
 
 from sync.adapters.services import COMMITMENT, COMMITMENT_INSTANCE, VERIFICATION
-from sync.wire.digest import read_meta
 
 OnStore = Callable[[Any], int]
 
@@ -88,9 +86,7 @@ class DicomPeer:
 
     def _store(self, event: Any) -> int:
         status = self._on_store(event)
-        with Path(event.dataset_path).open("rb") as file:  # our adapter has pynetdicom receive to files
-            read_meta(file)
-            self.received.append((str(event.context.transfer_syntax), file.read()))
+        self.received.append((str(event.context.transfer_syntax), event.encoded_dataset(include_meta=False)))
         if status == 0x0000:
             self.stored.append(str(event.request.AffectedSOPInstanceUID))
         return status
