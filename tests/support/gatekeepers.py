@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -24,6 +25,21 @@ from tests.support.ports import free_port, free_ports
 from tests.support.world import wait_for
 
 CLOCK = SystemClock()
+LIMITS: dict[str, object] = {
+    "handshake_s_max": 0.6,
+    "idle_s_max": 2.0,
+    "pdu_grace_s_max": 0.4,
+    "drain_s_max": 3.0,
+    "object_bytes_max": 3_000_000,
+    "spool_memory_bytes_max": 100_000,
+    "element_count_max": 5_000,
+    "orthanc_answer_s_max": 20.0,
+}
+"""Short times, so that tests wait for the gatekeeper and not for the clock; long ones where the stand-in is slow."""
+
+
+PATIENT: dict[str, object] = {"orthanc_answer_s_max": 20.0}
+"""The product's limits, but for a stand-in that shares two processors with a test run."""
 TITLES = ("XRAY1", "US1")
 
 
@@ -69,6 +85,15 @@ class GatekeeperProcess:
 
     def quarantined(self) -> list[Path]:
         return sorted(self.config.quarantine_dir.glob("gate-*.dcm"))
+
+    def findings(self, subject_id: str) -> list[tuple[str, str, str]]:
+        """Kind, severity and sentence of the findings about a subject, as another process reads them."""
+        db = sqlite3.connect(self.config.unit_db, timeout=30)
+        try:
+            sql = "SELECT kind, severity, sentence FROM finding WHERE subject_id = ?"
+            return db.execute(sql, (subject_id,)).fetchall()
+        finally:
+            db.close()
 
     def log_text(self) -> str:
         return self.log_path.read_text(encoding="utf-8")
