@@ -30,6 +30,8 @@ from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, Verd
 
 _DAY_S = 86_400.0
 STEP_S = 1.0
+REMOVE_PAGE_COUNT = 8
+"""Pictures a step: the engine waits meanwhile, and a STAT study must not wait for a thousand deletions."""
 ASK_S_MAX = 600.0
 """A wish whose second look gets no further for so long is given up with a sentence; nothing was removed."""
 WALK_PAGE_COUNT = 256
@@ -80,6 +82,8 @@ class _Wish:
     """How many pictures still wanted their second look at the last step."""
     deadline_mono_s: float = math.inf
     """Moved on by every step that got further, so that a big study over a slow link is not given up."""
+    removed_count: int = 0
+    removed_bytes: int = 0
 
 
 @dataclass(slots=True)
@@ -146,24 +150,24 @@ class Eviction:
             if row.local_state is not LocalState.EVICTED
         ]
         if not rows:
-            return self._answer(wish, "Its pictures had left this unit already.")
+            return self._answer(wish, _removed_sentence(wish))
         policy, trusted, now_wall_s = policy_of(self.config), clock_is_trusted(self.store), self.clock.wall_s()
         for row in rows:
             as_if_asked = _as_if_asked_at(row, now_wall_s)
             verdict = verdict_of(as_if_asked, now_wall_s, trusted, policy)
             if not verdict.allowed:
-                return self._answer(wish, f"Nothing was removed. {' '.join(verdict.reasons)}")
+                return self._answer(wish, f"{_so_far(wish)} {' '.join(verdict.reasons)}")
         unasked = [row for row in rows if not verdict_of(row, now_wall_s, trusted, policy).allowed]
         if len(unasked) < wish.unasked_count:
             wish.unasked_count, wish.deadline_mono_s = len(unasked), self.clock.mono_s() + ASK_S_MAX
         if not unasked:
-            return self._remove(wish, rows)
+            return self._remove(wish, rows[:REMOVE_PAGE_COUNT])
         if self.clock.mono_s() > wish.deadline_mono_s:
-            return self._answer(wish, "Nothing was removed: the centre could not be asked again in time.")
+            return self._answer(wish, f"{_so_far(wish)} The centre could not be asked again in time.")
         if cut_off := sorted({proof.destination for row in unasked for proof in row.proofs} & self._links_down()):
             return self._answer(
                 wish,
-                f"Nothing was removed: {' and '.join(cut_off)} cannot be reached, so nobody can look whether the "
+                f"{_so_far(wish)} {' and '.join(cut_off)} cannot be reached, so nobody can look whether the "
                 "pictures are still there. Ask again when the link is up.",
             )
         self._ask_again(unasked)
@@ -193,16 +197,17 @@ class Eviction:
                 return False
             left = [row for row in rows if door.is_purge_permitted(door_db, row.blob_uuid)]
             door.end_purge(door_db, [row.blob_uuid for row in left])
-        gone_count = len(rows) - len(left)
-        log("sync.eviction", "removed", study=wish.study_instance_uid, instances=gone_count, left=len(left))
-        if left:
-            return self._answer(
-                wish,
-                f"Nothing more was removed: {len(left)} of {len(rows)} files could not be taken off the disk. "
-                "They are kept; ask again after the unit was restarted.",
-            )
-        size_mb = sum(row.size_bytes for row in rows) / 1e6
-        return self._answer(wish, f"{len(rows)} pictures ({size_mb:.1f} MB) left this unit; the centre holds them.")
+        gone = [row for row in rows if row not in left]
+        wish.removed_count += len(gone)
+        wish.removed_bytes += sum(row.size_bytes for row in gone)
+        log("sync.eviction", "removed", study=wish.study_instance_uid, instances=len(gone), left=len(left))
+        if not left:
+            return False  # the next step takes the next page, or says that it is done
+        return self._answer(
+            wish,
+            f"{_so_far(wish)} {len(left)} files could not be taken off the disk. They are kept; ask again after the "
+            "unit was restarted.",
+        )
 
     def _settle_cut_removals(self) -> None:
         """Mark what went in an earlier life that was cut off before its mark; asked again when the ledger fails."""
@@ -242,6 +247,20 @@ class Eviction:
         if wish.command_id is not None:
             commands.finish_command(self.store, self.store.stamp(), wish.command_id, sentence)
         return True
+
+
+def _removed_sentence(wish: _Wish) -> str:
+    if not wish.removed_count:
+        return "Its pictures had left this unit already."
+    size_mb = wish.removed_bytes / 1e6
+    return f"{wish.removed_count} pictures ({size_mb:.1f} MB) left this unit; the centre holds them."
+
+
+def _so_far(wish: _Wish) -> str:
+    """How an answer begins that is not the wish's fulfilment."""
+    if not wish.removed_count:
+        return "Nothing was removed."
+    return f"Only {wish.removed_count} pictures were removed."
 
 
 def _as_if_asked_at(row: RetainedInstance, now_wall_s: float) -> RetainedInstance:

@@ -12,12 +12,13 @@ import pytest
 from appliance.config import RetentionTable, UnitConfig
 from appliance.domain.limits import LimitSet
 from appliance.domain.values import Evidence, Receipt
-from appliance.store.commands import give_command, open_commands
+from appliance.orthanc.rest import OrthancRest
+from appliance.store.commands import give_command, open_commands, read_command
 from appliance.store.connect import Store, open_unit
 from appliance.store.intake import keep_instances
 from appliance.store.outbox import note_recheck
 from sync.core.events import Event, RecheckWanted
-from sync.eviction import ASK_S_MAX, Eviction
+from sync.eviction import ASK_S_MAX, REMOVE_PAGE_COUNT, Eviction
 from tests.store.made import EPOCH_S, HandClock
 from tests.support.unit_store import DESTINATION, confirm, kept, made_unit, study_uid
 
@@ -45,6 +46,17 @@ class Stage:
         for _ in range(count):
             self.clock.mono += 1.0
             eviction.turn()
+
+    def look_again(self, study_instance_uid: str, count: int) -> None:
+        """The centre proves the first ``count`` instances of a study once more."""
+        rows = self.store.rows(
+            "SELECT item_id, sop_instance_uid, sha256 FROM outbox JOIN instance USING (instance_id)"
+            " WHERE study_instance_uid = ? ORDER BY item_id LIMIT ?",
+            (study_instance_uid, count),
+        )
+        for item_id, uid, sha256 in rows:
+            receipt = Receipt(DESTINATION, uid, sha256, Evidence("wado", sha256))
+            note_recheck(self.store, self.store.stamp(), item_id, receipt)
 
     def keep(self, study: int, number: int) -> None:
         """One more instance of a study."""
@@ -101,15 +113,34 @@ def test_wish_that_gets_further_is_not_given_up(stage: Stage) -> None:
     eviction.ask(open_commands(stage.store)[0])
     stage.turn(eviction, 1)
     stage.clock.mono += ASK_S_MAX - 10.0
-    (first, _) = stage.store.rows(
-        "SELECT item_id, sop_instance_uid, sha256 FROM outbox JOIN instance USING (instance_id)"
-        " WHERE study_instance_uid = ?",
-        (study_uid(OTHER),),
-    )
-    note_recheck(
-        stage.store, stage.store.stamp(), first[0], Receipt(DESTINATION, first[1], first[2], Evidence("wado", first[2]))
-    )
+    stage.look_again(study_uid(OTHER), 1)
     stage.turn(eviction, 20)
     assert open_commands(stage.store), "given up although one of two had been looked at"
     stage.turn(eviction, int(ASK_S_MAX) + 1)
     assert not open_commands(stage.store)
+
+
+def test_big_study_leaves_page_by_page_so_that_the_engine_never_waits_long(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(OrthancRest, "delete", lambda _, orthanc_id: deleted.append(orthanc_id))
+    for number in range(2, 21):
+        stage.keep(OTHER, number)
+    confirm(stage.store, stage.store.stamp(), study_uid(OTHER))
+    stage.clock.wall += 60.0
+    stage.look_again(study_uid(OTHER), 20)
+    stage.clock.wall += 1.0
+    command_id = give_command(stage.store, stage.store.stamp(), "evict", study_uid(OTHER), "test")
+    eviction = stage.eviction()
+    eviction.ask(open_commands(stage.store)[0])
+    counts = []
+    while open_commands(stage.store):
+        before = len(deleted)
+        stage.turn(eviction, 1)
+        counts.append(len(deleted) - before)
+    assert sum(counts) == 20
+    assert max(counts) <= REMOVE_PAGE_COUNT
+    answered = read_command(stage.store, command_id)
+    assert answered is not None
+    assert answered.outcome.startswith("20 pictures")
