@@ -198,8 +198,8 @@ def load_unit(path: Path) -> UnitConfig:
     """``unit.toml`` with what types cannot say checked too.
 
     Raises:
-        ConfigError: As ``load``, for two destinations of one name or two of our ports that are equal, and for a bound
-            that bounds nothing.
+        ConfigError: As ``load``, for two destinations of one name or two of our ports that are equal, for a proof
+            that lacks what it needs, and for a bound that bounds nothing.
     """
     config = load(path, UnitConfig)
     _check_numbers(path, config)
@@ -207,6 +207,9 @@ def load_unit(path: Path) -> UnitConfig:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{path}: two destinations are called {name!r}; every destination needs its own name")
+    for destination in config.destination:
+        if isinstance(destination, DimseDestination):
+            _check_proof(path, destination)
     ports = {"dicom.port": config.dicom.port}
     for key, port in (
         ("orthanc.dicom_port", config.orthanc.dicom_port),
@@ -217,6 +220,17 @@ def load_unit(path: Path) -> UnitConfig:
             raise ConfigError(f"{path}: {key} and {clash} are both {port}; give each its own port")
         ports[key] = port
     return config
+
+
+def _check_proof(path: Path, destination: DimseDestination) -> None:
+    """A proof that cannot work would leave every study at "sent" for ever."""
+    if destination.proof == "move" and not destination.commitment_port:
+        raise ConfigError(
+            f"{path}: destination {destination.name!r}: proof = 'move' needs commitment_port, where the peer sends "
+            "the pictures back to"
+        )
+    if destination.proof == "wado" and not destination.wado_url:
+        raise ConfigError(f"{path}: destination {destination.name!r}: proof = 'wado' needs wado_url")
 
 
 def _check_numbers(path: Path, config: UnitConfig) -> None:

@@ -170,3 +170,12 @@ def test_disk_floors_may_be_zero(tmp_path: Path) -> None:
     path = tmp_path / "unit.toml"
     path.write_text("[limits]\nfree_bytes_floor = 0\nfree_inode_floor = 0\n")
     assert load_unit(path).limits.free_bytes_floor == 0
+
+
+@pytest.mark.parametrize(("proof", "lacking"), [("move", "commitment_port"), ("wado", "wado_url")])
+def test_proof_that_lacks_what_it_needs_is_refused(tmp_path: Path, proof: str, lacking: str) -> None:
+    toml = tmp_path / "unit.toml"
+    peer = 'kind = "dimse"\nname = "pacs"\nhost = "127.0.0.1"\nport = 104\ncalled_ae_title = "PACS"'
+    toml.write_text(f'[[destination]]\n{peer}\nproof = "{proof}"\n')
+    with pytest.raises(ConfigError, match=lacking):
+        load_unit(toml)
