@@ -24,9 +24,9 @@ from appliance.clock import Clock
 from appliance.logging import log
 
 RESTART_S_FIRST = 0.5
-RESTART_S_MAX = 8.0
+RESTART_S_MAX = 4.0
 """The longest pause keeps "restart in under 10 s" (fault row 12) with room for the start itself."""
-STABLE_S = 30.0
+STABLE_S = 10.0
 """A child that ran this long is healthy: its next restart begins with the shortest pause again."""
 _PR_SET_PDEATHSIG = 1
 
