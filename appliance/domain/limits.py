@@ -40,8 +40,8 @@ class LimitSet:
     element_count_max: int = 100_000
     inflate_ratio_max: int = 100
     inflate_bytes_max: int = 2 * GIB
-    spool_memory_bytes_max: int = 512 * KIB
-    """Of the object under way, for each association; more of it waits in an unnamed file."""
+    held_bytes_max: int = 16 * MIB
+    """Of all objects under way together, so that a damaged one can be set aside; beyond it only its beginning is."""
     quarantine_file_count_max: int = 1_000
     """Set aside by the gatekeeper, or at Orthanc's door; beyond it what is refused is refused without a copy."""
 

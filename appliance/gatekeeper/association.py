@@ -14,14 +14,14 @@ from contextlib import suppress
 
 from appliance.clock import utc_text
 from appliance.config import UnitConfig
-from appliance.gatekeeper import pdu
+from appliance.gatekeeper import pdu, quarantine
 from appliance.gatekeeper.command import C_STORE_RQ, Command, store_response
 from appliance.gatekeeper.handshake import REJECTIONS, check_request, receive_request
+from appliance.gatekeeper.held import Held, HoldBudget
 from appliance.gatekeeper.messages import Inbound, Message, Outbound
 from appliance.gatekeeper.pdu import AbortReason, PduType, each_pdu
 from appliance.gatekeeper.quarantine import Label, NoRoomError
 from appliance.gatekeeper.report import Report
-from appliance.gatekeeper.spool import Spool
 from appliance.gatekeeper.stream import ConnectionEndedError, PduStream, QuietError
 from appliance.gatekeeper.upstream import OrthancRejectsError, OrthancSilentError, Upstream, open_upstream
 from appliance.gatekeeper.violations import Violation, ViolationError
@@ -39,7 +39,7 @@ _ABORT_REASONS = {
 class Association:
     """Serves one accepted connection; ``run`` is its whole life."""
 
-    def __init__(self, sock: socket.socket, peer: str, config: UnitConfig, report: Report) -> None:
+    def __init__(self, sock: socket.socket, peer: str, config: UnitConfig, report: Report, budget: HoldBudget) -> None:
         self.peer = peer
         self.calling_ae_title = ""
         self.is_associated = False
@@ -50,7 +50,7 @@ class Association:
         self.began_mono_s = self._loop.time()
         self._traffic_mono_s = self.began_mono_s
         self._stream = PduStream(sock, config.limits)
-        self._spool = Spool(config.quarantine_dir, config.limits, self._stream.run_bytes_max)
+        self._held = Held(budget)
         self._request = bytearray()
         self._inbound = Inbound({}, config.limits, self._message_begins)
         self._upstream: Upstream | None = None
@@ -113,7 +113,7 @@ class Association:
         is_receiving, self._open_requests = self.is_receiving, {}
         if is_receiving:
             self._report.changed()
-        self._spool.close()
+        self._held.clear()
         self._stream.write_last(self._farewell)
         await self._drop_upstream()
         if self._farewell:
@@ -173,9 +173,7 @@ class Association:
             return
         await self._forward(run[begin:])
         if self._inbound.is_between_messages:
-            self._spool.clear()
-        elif self._spool.is_due:
-            await self._spool.write_out()
+            self._held.clear()
 
     async def _forward(self, data: memoryview) -> None:
         if not data:
@@ -212,11 +210,9 @@ class Association:
                 raise ViolationError("pdu-unexpected", "a message id that is in use")
             self._open_requests[command.message_id] = command
         if message.is_store:
-            self._spool.clear()
-            free_bytes = self._free_bytes()
-            message.room_bytes = int(free_bytes * self._limits.object_share_of_free_space_max)
-            # Below the floor every byte belongs to Orthanc, so no copy is held.
-            message.keep = self._spool.append if free_bytes >= self._limits.free_bytes_floor else None
+            self._held.clear()
+            message.keep = self._held.append
+            message.room_bytes = int(self._free_bytes() * self._limits.object_share_of_free_space_max)
             self._report.changed()
 
     def _free_bytes(self) -> int:
@@ -253,9 +249,11 @@ class Association:
             sop_instance_uid=message.command.sop_instance_uid,
             transfer_syntax_uid=message.transfer_syntax_uid,
             at=utc_text(self._report.clock.wall_s()),
+            received_bytes=message.data_set_bytes,
         )
+        folder = self._config.quarantine_dir
         try:
-            return await self._spool.set_aside(label)
+            return await self._held.hand_over(lambda chunks: quarantine.keep(folder, label, chunks, self._limits))
         except (NoRoomError, OSError) as error:
             log("unit.gatekeeper", "not set aside", calling=self.calling_ae_title, why=error)
             return ""

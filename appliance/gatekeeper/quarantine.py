@@ -10,17 +10,15 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
-from appliance.domain.limits import KIB, LimitSet
+from appliance.domain.limits import LimitSet
 
 PREFIX = "gate-"
 PARTIAL_SUFFIX = ".part"
-_COPY_BYTES = 256 * KIB
 _IMPLEMENTATION_CLASS_UID = "2.25.277350294814215262364163418218094206463"
 """Of the meta header below, which a reader needs to open the file; the bytes after it are the sender's."""
 
@@ -41,15 +39,17 @@ class Label:
     sop_instance_uid: str
     transfer_syntax_uid: str
     at: str
+    received_bytes: int
+    """Of the data set; more than is kept when memory was short."""
 
 
-def keep(folder: Path, label: Label, data_set: BinaryIO, limits: LimitSet) -> str:
+def keep(folder: Path, label: Label, data_set: Sequence[memoryview], limits: LimitSet) -> str:
     """Write a Part 10 file and a ``.json`` with the label beside it, both durable when this returns.
 
     Args:
         folder: The quarantine; made when missing.
         label: Who, what and why.
-        data_set: The received bytes, positioned anywhere.
+        data_set: The received bytes, in order.
         limits: For the free space that must stay and the number of files.
 
     Returns:
@@ -60,10 +60,10 @@ def keep(folder: Path, label: Label, data_set: BinaryIO, limits: LimitSet) -> st
         OSError: If it could not be written; nothing is left then.
     """
     head = _meta_header(label)
-    digest, size_bytes = hashlib.sha256(), 0
-    for block in _blocks(head, data_set):
-        digest.update(block)
-        size_bytes += len(block)
+    digest, size_bytes = hashlib.sha256(head), len(head)
+    for chunk in data_set:
+        digest.update(chunk)
+        size_bytes += len(chunk)
     path = folder / f"{PREFIX}{digest.hexdigest()[:32]}.dcm"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists():
@@ -71,7 +71,7 @@ def keep(folder: Path, label: Label, data_set: BinaryIO, limits: LimitSet) -> st
     _check_room(folder, size_bytes, limits)
     facts = {**asdict(label), "sha256": digest.hexdigest(), "size_bytes": size_bytes}
     _write_durable(path.with_suffix(".json"), [json.dumps(facts, indent=1).encode()])
-    _write_durable(path, _blocks(head, data_set))
+    _write_durable(path, [head, *data_set])
     return path.name
 
 
@@ -110,20 +110,13 @@ def _element(element: int, vr: bytes, text: str, pad: str) -> bytes:
     return struct.pack("<HH2sH", 2, element, vr, len(value)) + value
 
 
-def _blocks(head: bytes, file: BinaryIO) -> Iterator[bytes]:
-    yield head
-    file.seek(0)
-    while block := file.read(_COPY_BYTES):
-        yield block
-
-
-def _write_durable(path: Path, blocks: Iterable[bytes]) -> None:
+def _write_durable(path: Path, chunks: Sequence[bytes | memoryview]) -> None:
     """Temporary name, flush, rename, flush of the folder: the name never shows half a file."""
     partial = path.with_name(path.name + PARTIAL_SUFFIX)
     try:
         with partial.open("wb") as file:
-            for block in blocks:
-                file.write(block)
+            for chunk in chunks:
+                file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)

@@ -9,6 +9,7 @@ from typing import Any
 from appliance.config import UnitConfig
 from appliance.gatekeeper import pdu
 from appliance.gatekeeper.association import Association
+from appliance.gatekeeper.held import HoldBudget
 from appliance.gatekeeper.report import Report
 from appliance.gatekeeper.violations import Violation, ViolationError
 from appliance.logging import log
@@ -46,6 +47,7 @@ class Gatekeeper:
         self._config = config
         self._limits = config.limits
         self._report = report
+        self._budget = HoldBudget(config.limits.held_bytes_max)
         self._associations: list[Association] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -105,7 +107,7 @@ class Gatekeeper:
             return
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        association = Association(sock, peer, self._config, self._report)
+        association = Association(sock, peer, self._config, self._report, self._budget)
         self._associations.append(association)
         task = asyncio.create_task(association.run())
         self._tasks.add(task)

@@ -31,7 +31,6 @@ LIMITS: dict[str, object] = {
     "pdu_grace_s_max": 0.4,
     "drain_s_max": 3.0,
     "object_bytes_max": 3_000_000,
-    "spool_memory_bytes_max": 100_000,
     "element_count_max": 5_000,
     "orthanc_answer_s_max": 20.0,
 }
