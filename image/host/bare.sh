@@ -41,6 +41,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
 unshare --mount --pid --fork --kill-child sh -ceu '
     root=$1 folders=$2
     shift 2
+    mount --bind "$root" "$root" # tests make mount namespaces of their own, which needs a root that is a mount point
     for dir in /dev /sys; do mount --rbind "$dir" "$root$dir"; done
     mount -t proc proc "$root/proc"
     for dir in $folders; do

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from pynetdicom import _config
 
 from tests.support.gatekeepers import LIMITS, GatekeeperProcess, StandIn, running_gatekeeper, stand_in
 from tests.support.world import wait_for
+
+
+@pytest.fixture(autouse=True)
+def plain_modality(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modalities made here send as pynetdicom does by itself; our adapters switch that for the whole process."""
+    monkeypatch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", False)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from pydicom import examples
 
 from tests.support.orthancs import orthanc_commands
-from tests.support.world import wait_for
+from tests.support.world import running_processes, wait_for
 
 pytestmark = [
     pytest.mark.orthanc,
@@ -75,5 +75,4 @@ def test_ctrl_c_leaves_nothing_running(tmp_path: Path) -> None:
         assert demo.wait(90) == 130
     finally:
         demo.kill()
-    mentioning = subprocess.run(["pgrep", "-f", str(folder)], check=False, capture_output=True, text=True)
-    assert mentioning.stdout == ""
+    assert running_processes(str(folder).encode()) == []

@@ -115,6 +115,3 @@ def permit(bench: Bench, blob_uuid: str) -> None:
     db.execute("INSERT INTO purge_permit VALUES (?, '2026-01-01T00:00:00Z')", (blob_uuid,))
     db.commit()
     db.close()
-
-
-# the plugin itself

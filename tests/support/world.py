@@ -146,14 +146,8 @@ class Unit:
         wait_for(lambda: not self._processes(), "the children to die with their supervisor")
 
     def _processes(self) -> list[int]:
-        """Process ids of everything that was started with this unit's configuration or Orthanc's."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                words = (folder / "cmdline").read_bytes() if folder.name.isdigit() else b""
-                if str(self.toml).encode() in words or str(self.config.orthanc_dir).encode() in words:
-                    found.append(int(folder.name))
-        return found
+        """Everything that was started with this unit's configuration or Orthanc's."""
+        return running_processes(str(self.toml).encode(), str(self.config.orthanc_dir).encode())
 
     def query(self, sql: str) -> list[tuple[object, ...]]:
         """Rows of ``unit.db``, read only."""
@@ -170,6 +164,17 @@ class Unit:
     def known_uids(self) -> set[str]:
         """SOP Instance UIDs in the outbox's database."""
         return {str(row[0]) for row in self.query("SELECT sop_instance_uid FROM instance")}
+
+
+def running_processes(*words: bytes) -> list[int]:
+    """Ids of the processes that name one of ``words`` in their command line."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            command_line = (folder / "cmdline").read_bytes() if folder.name.isdigit() else b""
+            if any(word in command_line for word in words):
+                found.append(int(folder.name))
+    return found
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:
