@@ -275,6 +275,12 @@ class Association:
     def _attach(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._answers = asyncio.create_task(self._relay_answers(upstream))
+        self._answers.add_done_callback(self._answers_ended)
+
+    def _answers_ended(self, answers: asyncio.Task[None]) -> None:
+        """A mistake of ours there must not leave the modality waiting for its answer."""
+        if not answers.cancelled() and (error := answers.exception()):
+            self.cut(ViolationError("orthanc-not-answering", repr(error)))
 
     async def _relay_answers(self, upstream: Upstream) -> None:
         outbound = Outbound(self._limits)
