@@ -40,7 +40,8 @@ def run(folder: Path, say: Callable[[str], None]) -> dict[str, object]:
             wait_for(lambda: settled(unit, modality.told), "delivery")  # noqa: B023 - called at once
             assert unit.process is not None
             pids = {**unit.child_pids(), "supervisor": unit.process.pid}
-            memory = {child: _memory_mb(pid) for child, pid in pids.items() if child != "orthanc"}
+            memory = {child: _memory_mb(pid, with_children=child != "supervisor") for child, pid in pids.items()}
+            del memory["orthanc"]
             unit.stop()
         ready, bare = statistics.median(ready_s), statistics.median(bare_s)
         rss, pss = (sum(pair[index] for pair in memory.values()) for index in (0, 1))
@@ -63,10 +64,10 @@ def _bare_start_s(folder: Path, orthanc: str) -> float:
         return SystemClock().mono_s() - start_s
 
 
-def _memory_mb(pid: int) -> tuple[float, float]:
-    """RSS and PSS of a process and its children."""
+def _memory_mb(pid: int, *, with_children: bool = True) -> tuple[float, float]:
+    """RSS and PSS of a process; with the children it started itself, such as intake's parser."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
     found = {key: int(re.search(rf"^{key}: +(\d+) kB", text, re.M)[1]) / 1024 for key in ("Rss", "Pss")}  # type: ignore[index]  # the kernel always prints both
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    below = [_memory_mb(int(child)) for child in children] if children else []
+    below = [_memory_mb(int(child)) for child in children] if with_children else []
     return found["Rss"] + sum(b[0] for b in below), found["Pss"] + sum(b[1] for b in below)
