@@ -1,6 +1,6 @@
 """Real DICOM files to test with: pydicom's examples and the shared test images, with what each one is.
 
-``QAFILA_TEST_DATA`` names the folder of the shared images; without it, and without ``/work/shared/data``, only
+``QAFILA_TEST_DATA`` names the folder of the shared images; without it, and without ``../shared/data``, only
 pydicom's own examples are used.
 """
 
@@ -43,9 +43,12 @@ class Sample:
     broken: str = ""
 
 
+_BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
 def data_dir() -> Path | None:
     """The folder of shared test images, if this machine has it."""
-    folder = Path(os.environ.get("QAFILA_TEST_DATA", "/work/shared/data"))
+    folder = Path(os.environ.get("QAFILA_TEST_DATA", _BESIDE_THE_REPOSITORY))
     return folder if folder.is_dir() else None
 
 
