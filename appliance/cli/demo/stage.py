@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.cli.demo.link import CuttableLink
+from appliance.cli.demo.ports import free_ports
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
 from appliance.live import read_live
@@ -50,7 +51,7 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
     Raises:
         DemoError: If a side does not come up; the text holds the end of its log.
     """
-    ports = _free_ports(5)
+    ports = free_ports(5)
     centre_toml, unit_toml = folder / "central.toml", folder / "unit.toml"
     centre_toml.write_text(_central_toml(folder, orthanc, ports), encoding="utf-8")
     with contextlib.ExitStack() as stack:
@@ -102,12 +103,6 @@ def _wait(condition: Callable[[], bool], what: str, log_file: Path) -> None:
             tail = "\n".join(log_file.read_text(encoding="utf-8", errors="replace").splitlines()[-8:])
             raise DemoError(f"{what} did not start within {START_S_MAX:.0f} s. The end of {log_file}:\n{tail}")
         pause.wait(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [s.getsockname()[1] for s in sockets]
 
 
 def _toml(text: object) -> str:
