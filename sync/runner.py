@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 
 from appliance.clock import Clock
 from appliance.config import UnitConfig, blob_path
-from appliance.domain.values import OutboxItem
+from appliance.domain.values import OutboxItem, Priority
 from appliance.live import write_live
 from appliance.logging import log
 from appliance.store import commands, instances, intake, outbox, transfers
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding, open_subjects
+from appliance.store.studies import known_studies
 from sync.adapters.base import Destination, SendItem
 from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
 from sync.core.engine import Engine
@@ -220,6 +221,8 @@ class _Life:
 
     def _files(self, items: Sequence[OutboxItem]) -> dict[int, SendItem]:
         found = instances.instances_of_items(self._store, [item.item_id for item in items])
+        stat_ids = {item.item_id for item in items if item.priority is Priority.STAT}
+        studies = known_studies(self._store, list({instance.study_instance_uid for instance in found.values()}))
         return {
             item_id: SendItem(
                 item_id=item_id,
@@ -231,6 +234,9 @@ class _Life:
                 size_bytes=instance.size_bytes,
                 sha256=instance.sha256,
                 path=blob_path(self._config.blob_dir, instance.blob_uuid),
+                stat=item_id in stat_ids,
+                study=studies[instance.study_instance_uid].header,
+                study_instance_count=studies[instance.study_instance_uid].instance_count,
             )
             for item_id, instance in found.items()
         }

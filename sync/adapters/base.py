@@ -6,15 +6,24 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import Evidence
+from appliance.domain.values import Evidence, StudyHeader
+
+
+def _unheard(*_: float) -> None:
+    """For callers that do not listen."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendItem:
-    """One instance on its way: the item and the stored Part 10 file, already checked against ``sha256``."""
+    """One instance on its way: the item and the stored Part 10 file, already checked against ``sha256``.
+
+    The last three are for the centre to show before the pixels are there. ``study`` is what this unit believes of the
+    study now, ``None`` when it knows nothing; ``study_instance_count`` counts its instances known here so far, those
+    on their way to the unit not included.
+    """
 
     item_id: int
     sop_instance_uid: str
@@ -25,11 +34,14 @@ class SendItem:
     size_bytes: int
     sha256: str
     path: Path
+    stat: bool = False
+    study: StudyHeader | None = None
+    study_instance_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The outcome for one item of ``send``: accepted when ``failure`` is None."""
+    """The outcome for one item of ``send`` or ``announce``: accepted, or announced, when ``failure`` is None."""
 
     item_id: int
     failure: Failure | None = None
@@ -55,7 +67,12 @@ class Attempt:
 
     cancel: threading.Event
     on_progress: Callable[[int, int], None]
-    """``(item_id, bytes_of_item_handed_to_the_link)``; called often, must be cheap."""
+    """``(item_id, bytes_of_item_handed_to_the_link)`` by this attempt alone, as coded; called often, must be cheap."""
+    on_coded: Callable[[int, int, int], None] = _unheard
+    """``(item_id, coded_bytes, kept_bytes)`` once known: how long the item is on this link, all its parts together, and
+    how much of it the destination already kept before this attempt. Without it the stored file is what travels."""
+    on_round_trip: Callable[[float], None] = _unheard
+    """Seconds that one small exchange over a standing connection took, from the first byte out to the first one in."""
 
 
 class Destination(Protocol):
@@ -86,4 +103,31 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Give up connections and listeners."""
+        ...
+
+
+@runtime_checkable
+class Announcing(Destination, Protocol):
+    """A gateway: it can be told of an instance, and shown a preview of it, long before its pixels.
+
+    ``announce`` may be called while ``send`` and ``verify`` run in other threads: a STAT study is shown at once, in the
+    middle of a long loop too.
+    """
+
+    @property
+    def epoch(self) -> str:
+        """What the centre calls its life since it was last restored from a backup, as heard in the last exchange.
+
+        Empty while unknown. Read after every call: another one than before means that receipts may have been forgotten.
+        """
+        ...
+
+    def announce(
+        self, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Sent], None]
+    ) -> Failure | None:
+        """Tell manifest and preview of each item, none of its pixels; report and return as ``send`` does.
+
+        Announcing again is harmless. An item of which no preview can be made is announced by its manifest alone: that
+        is no failure. ``cancel`` ends it between two items.
+        """
         ...

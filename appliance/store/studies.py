@@ -1,0 +1,30 @@
+"""What is known of studies as such, for whoever has to name one to the centre."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.domain.values import StudyHeader
+from appliance.store.connect import Store
+
+
+@dataclass(frozen=True, slots=True)
+class KnownStudy:
+    """A study's header, and how many of its instances came in so far, wherever their pixels are now."""
+
+    header: StudyHeader
+    instance_count: int
+
+
+def known_studies(db: Store, study_instance_uids: Sequence[str]) -> dict[str, KnownStudy]:
+    """These studies by their UID; unknown ones are left out."""
+    rows = db.rows(
+        """SELECT study_instance_uid, patient_name, patient_id, patient_birth_date, patient_sex, accession_number,
+                study_date, study_description, modality,
+                (SELECT count(*) FROM instance AS i WHERE i.study_instance_uid = s.study_instance_uid)
+            FROM study AS s WHERE study_instance_uid IN (SELECT value FROM json_each(?))""",
+        (json.dumps(list(study_instance_uids)),),
+    )
+    return {row[0]: KnownStudy(StudyHeader(*row[:-1]), row[-1]) for row in rows}
