@@ -20,7 +20,7 @@ Text = Annotated[str, msgspec.Meta(max_length=1024)]
 Base64 = Annotated[str, msgspec.Meta(max_length=4096)]
 
 INBOX_HEADER = "Qafila-Inbox"
-"""On every answer to an authenticated unit: the sequence number of the newest inbox entry; nobody polls an idle link."""
+"""On every answer to an authenticated unit: number of the newest inbox entry, so that nobody polls an idle link."""
 EPOCH_HEADER = "Qafila-Epoch"
 """On every answer to an authenticated unit: the centre's epoch; another one means that the centre lost its memory."""
 RECEIPT_CONTEXT = b"qafila receipt v1\0"
@@ -56,18 +56,18 @@ class InstanceState(StrEnum):
 # --- session -------------------------------------------------------------------------------------------------------
 
 
-class NonceRequest(_Message):
+class NonceRequest(_Message, kw_only=True):
     """``POST /v1/session/nonce``."""
 
     unit_id: UnitId
 
 
-class NonceAnswer(_Message):
+class NonceAnswer(_Message, kw_only=True):
     nonce: Base64
     """32 random bytes, good once and for a few minutes by the centre's monotonic clock."""
 
 
-class SessionRequest(_Message):
+class SessionRequest(_Message, kw_only=True):
     """``POST /v1/session``: the signature is Ed25519 over ``SESSION_CONTEXT + nonce + unit_id + lineage``."""
 
     unit_id: UnitId
@@ -81,7 +81,7 @@ class SessionRequest(_Message):
     software: Text = ""
 
 
-class SessionAnswer(_Message):
+class SessionAnswer(_Message, kw_only=True):
     token: Text
     """Bearer token; ``Authorization: Bearer``."""
     session_id: Text
@@ -95,8 +95,11 @@ class SessionAnswer(_Message):
 # --- enrolment -----------------------------------------------------------------------------------------------------
 
 
-class EnrolRequest(_Message):
-    """``POST /v1/enrol``; ``proof`` is HMAC-SHA256(one-time code, ENROL_CONTEXT + "unit" + unit name + 0 + public key)."""
+class EnrolRequest(_Message, kw_only=True):
+    """``POST /v1/enrol``.
+
+    ``proof`` is HMAC-SHA256(one-time code, ENROL_CONTEXT + "unit" + unit name + NUL + public key).
+    """
 
     code_id: Text
     """The code's public first half; it says which code is used without telling it."""
@@ -105,8 +108,11 @@ class EnrolRequest(_Message):
     proof: Base64
 
 
-class EnrolAnswer(_Message):
-    """``proof`` is HMAC-SHA256(code, ENROL_CONTEXT + "centre" + unit_id + centre key + unit key): the centre knows it too."""
+class EnrolAnswer(_Message, kw_only=True):
+    """The centre proves that it knows the code too.
+
+    ``proof`` is HMAC-SHA256(code, ENROL_CONTEXT + "centre" + unit_id + NUL + centre key + unit key + age recipient).
+    """
 
     unit_id: UnitId
     centre_public_key: Base64
@@ -119,7 +125,7 @@ class EnrolAnswer(_Message):
 # --- manifests -----------------------------------------------------------------------------------------------------
 
 
-class StudyInfo(_Message):
+class StudyInfo(_Message, kw_only=True):
     """What a list at the centre shows before any object has arrived."""
 
     patient_name: Text = ""
@@ -134,7 +140,7 @@ class StudyInfo(_Message):
     """When the unit received its first image, by the unit's clock."""
 
 
-class PartInfo(_Message):
+class PartInfo(_Message, kw_only=True):
     """One part; its name is its digest."""
 
     sha256: Sha256
@@ -147,7 +153,7 @@ class PartInfo(_Message):
     restores_bytes: Count = 0
 
 
-class InstanceInfo(_Message):
+class InstanceInfo(_Message, kw_only=True):
     """One instance as the unit stored it; parts that are not made yet are left empty and come in a later manifest."""
 
     sop_instance_uid: Uid
@@ -164,7 +170,7 @@ class InstanceInfo(_Message):
     preview: str = ""
 
 
-class Manifest(_Message):
+class Manifest(_Message, kw_only=True):
     """``PUT /v1/studies/{StudyInstanceUID}/manifest``; what it says is merged with what earlier ones said.
 
     Idempotent. An instance is known by its SOP Instance UID *and* ``sha256``; naming other parts for it replaces those
@@ -172,7 +178,7 @@ class Manifest(_Message):
     """
 
     revision: Count
-    """Grows with every manifest of this study from this unit; an older one that comes late changes nothing but what it adds."""
+    """Grows with every manifest of this study from this unit; an older one that comes late only adds."""
     priority: str = "routine"
     """``stat`` or ``routine``."""
     expected_instance_count: Count = 0
@@ -181,7 +187,7 @@ class Manifest(_Message):
     parts: tuple[PartInfo, ...] = ()
 
 
-class PartState(_Message):
+class PartState(_Message, kw_only=True):
     """What the centre has of a part."""
 
     offset: Count
@@ -190,7 +196,7 @@ class PartState(_Message):
     """The centre can restore what it is for without it."""
 
 
-class InstanceAnswer(_Message):
+class InstanceAnswer(_Message, kw_only=True):
     state: InstanceState
     header_known: bool = False
     """The skeleton is here, by whatever header part it came."""
@@ -202,7 +208,7 @@ class InstanceAnswer(_Message):
     problem_code: Text = ""
 
 
-class ManifestAnswer(_Message):
+class ManifestAnswer(_Message, kw_only=True):
     """Everything a unit must know to go on, in one round trip, also after a restart of either side."""
 
     revision: Count
@@ -214,7 +220,7 @@ class ManifestAnswer(_Message):
 # --- receipts ------------------------------------------------------------------------------------------------------
 
 
-class Receipt(_Message):
+class Receipt(_Message, kw_only=True):
     """What the centre states; its JSON bytes are what is signed."""
 
     unit_id: UnitId
@@ -232,8 +238,8 @@ class Receipt(_Message):
     epoch: Text
 
 
-class SignedReceipt(_Message):
-    """``statement`` are the JSON bytes of a ``Receipt``; ``signature`` is Ed25519 over ``RECEIPT_CONTEXT + statement``."""
+class SignedReceipt(_Message, kw_only=True):
+    """``statement``: JSON bytes of a ``Receipt``; ``signature``: Ed25519 over ``RECEIPT_CONTEXT`` and these bytes."""
 
     statement: Annotated[str, msgspec.Meta(max_length=8192)]
     """Base64."""
@@ -250,7 +256,7 @@ class InboxKind(StrEnum):
     REFUSAL = "refusal"
 
 
-class InboxEntry(_Message):
+class InboxEntry(_Message, kw_only=True):
     """``GET /v1/inbox?after=N&wait=S``: entries come in order of ``seq``, each for ever."""
 
     seq: Count
@@ -263,7 +269,7 @@ class InboxEntry(_Message):
     code: Text = ""
 
 
-class Inbox(_Message):
+class Inbox(_Message, kw_only=True):
     epoch: Text
     head: Count
     entries: tuple[InboxEntry, ...] = ()
@@ -272,19 +278,19 @@ class Inbox(_Message):
 # --- checking again ------------------------------------------------------------------------------------------------
 
 
-class CheckItem(_Message):
+class CheckItem(_Message, kw_only=True):
     study_instance_uid: Uid
     sop_instance_uid: Uid
     sha256: Sha256
 
 
-class CheckRequest(_Message):
+class CheckRequest(_Message, kw_only=True):
     """``POST /v1/check``: read these back from the PACS once more, now."""
 
     items: tuple[CheckItem, ...]
 
 
-class CheckResult(_Message):
+class CheckResult(_Message, kw_only=True):
     state: str
     """``verified`` (with a new receipt), ``absent``, ``conflict`` or ``unknown`` (could not be read this time)."""
     receipt: SignedReceipt | None = None
@@ -292,13 +298,13 @@ class CheckResult(_Message):
     problem_code: Text = ""
 
 
-class CheckAnswer(_Message):
+class CheckAnswer(_Message, kw_only=True):
     epoch: Text
     items: dict[str, CheckResult] = {}
     """By SOP Instance UID."""
 
 
-class Problem(_Message):
+class Problem(_Message, kw_only=True):
     """RFC 9457 problem document; every refusal of the gateway is one."""
 
     type: Text
