@@ -56,18 +56,18 @@ class InstanceState(StrEnum):
 # --- session -------------------------------------------------------------------------------------------------------
 
 
-class NonceRequest(_Message, kw_only=True):
+class NonceRequest(_Message, frozen=True, kw_only=True):
     """``POST /v1/session/nonce``."""
 
     unit_id: UnitId
 
 
-class NonceAnswer(_Message, kw_only=True):
+class NonceAnswer(_Message, frozen=True, kw_only=True):
     nonce: Base64
     """32 random bytes, good once and for a few minutes by the centre's monotonic clock."""
 
 
-class SessionRequest(_Message, kw_only=True):
+class SessionRequest(_Message, frozen=True, kw_only=True):
     """``POST /v1/session``: the signature is Ed25519 over ``SESSION_CONTEXT + nonce + unit_id + lineage``."""
 
     unit_id: UnitId
@@ -81,7 +81,7 @@ class SessionRequest(_Message, kw_only=True):
     software: Text = ""
 
 
-class SessionAnswer(_Message, kw_only=True):
+class SessionAnswer(_Message, frozen=True, kw_only=True):
     token: Text
     """Bearer token; ``Authorization: Bearer``."""
     session_id: Text
@@ -95,7 +95,7 @@ class SessionAnswer(_Message, kw_only=True):
 # --- enrolment -----------------------------------------------------------------------------------------------------
 
 
-class EnrolRequest(_Message, kw_only=True):
+class EnrolRequest(_Message, frozen=True, kw_only=True):
     """``POST /v1/enrol``.
 
     ``proof`` is HMAC-SHA256(one-time code, ENROL_CONTEXT + "unit" + unit name + NUL + public key).
@@ -108,7 +108,7 @@ class EnrolRequest(_Message, kw_only=True):
     proof: Base64
 
 
-class EnrolAnswer(_Message, kw_only=True):
+class EnrolAnswer(_Message, frozen=True, kw_only=True):
     """The centre proves that it knows the code too.
 
     ``proof`` is HMAC-SHA256(code, ENROL_CONTEXT + "centre" + unit_id + NUL + centre key + unit key + age recipient).
@@ -125,7 +125,7 @@ class EnrolAnswer(_Message, kw_only=True):
 # --- manifests -----------------------------------------------------------------------------------------------------
 
 
-class StudyInfo(_Message, kw_only=True):
+class StudyInfo(_Message, frozen=True, kw_only=True):
     """What a list at the centre shows before any object has arrived."""
 
     patient_name: Text = ""
@@ -140,7 +140,7 @@ class StudyInfo(_Message, kw_only=True):
     """When the unit received its first image, by the unit's clock."""
 
 
-class PartInfo(_Message, kw_only=True):
+class PartInfo(_Message, frozen=True, kw_only=True):
     """One part; its name is its digest."""
 
     sha256: Sha256
@@ -153,7 +153,7 @@ class PartInfo(_Message, kw_only=True):
     restores_bytes: Count = 0
 
 
-class InstanceInfo(_Message, kw_only=True):
+class InstanceInfo(_Message, frozen=True, kw_only=True):
     """One instance as the unit stored it; parts that are not made yet are left empty and come in a later manifest."""
 
     sop_instance_uid: Uid
@@ -170,7 +170,7 @@ class InstanceInfo(_Message, kw_only=True):
     preview: str = ""
 
 
-class Manifest(_Message, kw_only=True):
+class Manifest(_Message, frozen=True, kw_only=True):
     """``PUT /v1/studies/{StudyInstanceUID}/manifest``; what it says is merged with what earlier ones said.
 
     Idempotent. An instance is known by its SOP Instance UID *and* ``sha256``; naming other parts for it replaces those
@@ -187,7 +187,7 @@ class Manifest(_Message, kw_only=True):
     parts: tuple[PartInfo, ...] = ()
 
 
-class PartState(_Message, kw_only=True):
+class PartState(_Message, frozen=True, kw_only=True):
     """What the centre has of a part."""
 
     offset: Count
@@ -196,7 +196,7 @@ class PartState(_Message, kw_only=True):
     """The centre can restore what it is for without it."""
 
 
-class InstanceAnswer(_Message, kw_only=True):
+class InstanceAnswer(_Message, frozen=True, kw_only=True):
     state: InstanceState
     header_known: bool = False
     """The skeleton is here, by whatever header part it came."""
@@ -208,7 +208,7 @@ class InstanceAnswer(_Message, kw_only=True):
     problem_code: Text = ""
 
 
-class ManifestAnswer(_Message, kw_only=True):
+class ManifestAnswer(_Message, frozen=True, kw_only=True):
     """Everything a unit must know to go on, in one round trip, also after a restart of either side."""
 
     revision: Count
@@ -220,7 +220,7 @@ class ManifestAnswer(_Message, kw_only=True):
 # --- receipts ------------------------------------------------------------------------------------------------------
 
 
-class Receipt(_Message, kw_only=True):
+class Receipt(_Message, frozen=True, kw_only=True):
     """What the centre states; its JSON bytes are what is signed."""
 
     unit_id: UnitId
@@ -238,7 +238,7 @@ class Receipt(_Message, kw_only=True):
     epoch: Text
 
 
-class SignedReceipt(_Message, kw_only=True):
+class SignedReceipt(_Message, frozen=True, kw_only=True):
     """``statement``: JSON bytes of a ``Receipt``; ``signature``: Ed25519 over ``RECEIPT_CONTEXT`` and these bytes."""
 
     statement: Annotated[str, msgspec.Meta(max_length=8192)]
@@ -256,7 +256,7 @@ class InboxKind(StrEnum):
     REFUSAL = "refusal"
 
 
-class InboxEntry(_Message, kw_only=True):
+class InboxEntry(_Message, frozen=True, kw_only=True):
     """``GET /v1/inbox?after=N&wait=S``: entries come in order of ``seq``, each for ever."""
 
     seq: Count
@@ -269,7 +269,7 @@ class InboxEntry(_Message, kw_only=True):
     code: Text = ""
 
 
-class Inbox(_Message, kw_only=True):
+class Inbox(_Message, frozen=True, kw_only=True):
     epoch: Text
     head: Count
     entries: tuple[InboxEntry, ...] = ()
@@ -278,19 +278,19 @@ class Inbox(_Message, kw_only=True):
 # --- checking again ------------------------------------------------------------------------------------------------
 
 
-class CheckItem(_Message, kw_only=True):
+class CheckItem(_Message, frozen=True, kw_only=True):
     study_instance_uid: Uid
     sop_instance_uid: Uid
     sha256: Sha256
 
 
-class CheckRequest(_Message, kw_only=True):
+class CheckRequest(_Message, frozen=True, kw_only=True):
     """``POST /v1/check``: read these back from the PACS once more, now."""
 
     items: tuple[CheckItem, ...]
 
 
-class CheckResult(_Message, kw_only=True):
+class CheckResult(_Message, frozen=True, kw_only=True):
     state: str
     """``verified`` (with a new receipt), ``absent``, ``conflict`` or ``unknown`` (could not be read this time)."""
     receipt: SignedReceipt | None = None
@@ -298,13 +298,13 @@ class CheckResult(_Message, kw_only=True):
     problem_code: Text = ""
 
 
-class CheckAnswer(_Message, kw_only=True):
+class CheckAnswer(_Message, frozen=True, kw_only=True):
     epoch: Text
     items: dict[str, CheckResult] = {}
     """By SOP Instance UID."""
 
 
-class Problem(_Message, kw_only=True):
+class Problem(_Message, frozen=True, kw_only=True):
     """RFC 9457 problem document; every refusal of the gateway is one."""
 
     type: Text
