@@ -29,6 +29,32 @@ class ItemState(StrEnum):
     REJECTED = "rejected"
 
 
+class TrafficClass(StrEnum):
+    """What travels, in the order in which it goes; budgets and hours of a link are set for each.
+
+    A destination that cannot show anything before the pixels are there knows only ``stat`` and ``full``.
+    """
+
+    STAT_PREVIEW = "stat-preview"
+    """Manifest and preview of a STAT study."""
+    STAT = "stat"
+    """All of a STAT study."""
+    PREVIEW = "preview"
+    """Manifest and preview of a routine study."""
+    FULL = "full"
+    """All of a routine study."""
+
+
+class LinkKind(StrEnum):
+    """What the unit's way to the world is made of; each may have its budget and hours."""
+
+    WIRED = "wired"
+    WIFI = "wifi"
+    SIM = "sim"
+    SATELLITE = "satellite"
+    UNKNOWN = "unknown"
+
+
 class LocalState(StrEnum):
     """What the unit's disk has of an instance."""
 
@@ -100,6 +126,8 @@ class OutboxItem:
     sha256: str
     queued_at_s: float
     attempt_count: int = 0
+    announced: bool = False
+    """Its manifest and preview were told to a destination that shows them, or that was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +135,14 @@ class Evidence:
     """What the destination showed to prove that it holds an instance; stored with the Receipt.
 
     Attributes:
-        method: ``wado`` (bytes re-read), ``commitment`` (Storage Commitment) or ``move`` (C-MOVE read-back).
+        method: ``wado`` (bytes re-read), ``commitment`` (Storage Commitment), ``move`` (C-MOVE read-back) or
+            ``gateway`` (a receipt that the centre signed after one of these).
         sha256: Digest of the unit's stored file that the proof is about.
         dataset_sha256: Digest of the canonical data set that was compared; empty where the method compares none.
         pixel_sha256: Digest of the decoded or encapsulated pixels that were compared; empty likewise.
         detail: Small JSON-able facts (transaction UID, transfer syntax, bytes re-read).
+        epoch: What the centre called its life, between two restores from a backup, when it proved it; empty where the
+            protocol knows no such thing.
     """
 
     method: str
@@ -119,6 +150,7 @@ class Evidence:
     dataset_sha256: str = ""
     pixel_sha256: str = ""
     detail: tuple[tuple[str, str], ...] = ()
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

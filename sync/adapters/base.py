@@ -98,7 +98,11 @@ class Destination(Protocol):
     def verify(
         self, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Checked], None]
     ) -> Failure | None:
-        """Have the destination prove, for each item, that it holds the same data set and pixels."""
+        """Have the destination prove, for each item, that it holds the same data set and pixels.
+
+        An item may be one that was proved before, so the destination is asked now: a proof that this unit remembers
+        from an earlier epoch does not count.
+        """
         ...
 
     def close(self) -> None:
