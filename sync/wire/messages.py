@@ -98,11 +98,12 @@ class SessionAnswer(_Message, frozen=True, kw_only=True):
 class EnrolRequest(_Message, frozen=True, kw_only=True):
     """``POST /v1/enrol``.
 
-    ``proof`` is HMAC-SHA256(one-time code, ENROL_CONTEXT + "unit" + unit name + NUL + public key).
+    ``proof`` is HMAC-SHA256(one-time code, ENROL_CONTEXT + "unit" + unit name + NUL + public key); the code as
+    ``proofs.plain_code`` gives it, keys as 32 raw bytes (``sync.wire.proofs`` makes all of these).
     """
 
     code_id: Text
-    """The code's public first half; it says which code is used without telling it."""
+    """The code's first group of four; it says which code is used without telling it."""
     unit_name: Text
     public_key: Base64
     proof: Base64
