@@ -1,0 +1,211 @@
+"""A stored file as its parts: skeleton and pixel part, proved by rebuilding the file from them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from sync.wire.block import Context, Past
+from sync.wire.choose import Block, Chooser
+from sync.wire.effort import FAST, SMALL, Effort
+from sync.wire.errors import WireCancelled, WireError
+from sync.wire.jpeg import SOI
+from sync.wire.limits import WireLimits
+from sync.wire.pixels import PartHead, filler_block, packed_block
+from sync.wire.plan import Piece, bytes_pieces, picture_pieces
+from sync.wire.rebuild import rebuild
+from sync.wire.skeleton import make_skeleton
+from sync.wire.stream import HoleStream
+from sync.wire.walk import Hole, Layout, Span, walk
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["FAST", "SMALL", "Effort", "Encoded", "encode"]
+
+_STEP_BYTES = 1 << 20
+_HOLE_SAID_BYTES = 24
+"""What one hole adds to a skeleton at most: two numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The parts of one file. Without pixel bytes the fields of the pixel part are empty or 0, and there is no file.
+
+    ``codec`` says in a word or two what most bytes were coded with, for people and counters only.
+    """
+
+    sha256: str
+    size_bytes: int
+    skeleton: bytes
+    pixels_sha256: str
+    pixels_bytes: int
+    restores_sha256: str
+    restores_bytes: int
+    codec: str
+
+
+def _never() -> bool:
+    return False
+
+
+def encode(
+    path: Path,
+    pixels_out: Path,
+    effort: Effort,
+    limits: WireLimits = WireLimits(),  # noqa: B008
+    cancelled: Callable[[], bool] = _never,
+) -> Encoded:
+    """Put a file into parts, and rebuild it from them before they count.
+
+    Args:
+        path: The stored file, of any content.
+        pixels_out: Where the pixel part is written, whole and not flushed to the medium; left absent where there are
+            no pixel bytes or this raises.
+        effort: How hard to try.
+        limits: Bounds.
+        cancelled: Asked between blocks.
+
+    Raises:
+        WireError: If the file is larger than allowed, changes meanwhile, or does not come out the same.
+        WireCancelled: If ``cancelled`` said so.
+        OSError: If reading or writing fails.
+    """
+    try:
+        with path.open("rb") as file:
+            return _encode(file, pixels_out, effort, limits, cancelled)
+    except BaseException:
+        pixels_out.unlink(missing_ok=True)
+        raise
+
+
+def _encode(
+    file: BinaryIO, pixels_out: Path, effort: Effort, limits: WireLimits, cancelled: Callable[[], bool]
+) -> Encoded:
+    size_bytes = file.seek(0, io.SEEK_END)
+    if size_bytes > limits.file_bytes_max:
+        raise WireError(f"the file has {size_bytes} bytes, {limits.file_bytes_max} are allowed")
+    layout = _fitting(walk(file, size_bytes, limits), limits)
+    original = _sha256(file)
+    skeleton = make_skeleton(file, layout.holes, size_bytes)
+    if not layout.holes:
+        if rebuild(skeleton, None, io.BytesIO(), limits) != original:
+            raise WireError("the file changed while it was read")
+        return Encoded(original, size_bytes, skeleton, "", 0, "", 0, "none")
+    stream = HoleStream(file, layout.holes)
+    restores = hashlib.sha256()
+    for step in stream.steps():
+        restores.update(step)
+    with pixels_out.open("wb") as out:
+        writer = _Writer(out, limits)
+        codec = _write(writer, stream, layout, restores.hexdigest(), effort, limits, cancelled)
+    with pixels_out.open("rb") as part:
+        if rebuild(skeleton, part, _Nowhere(), limits) != original:
+            raise WireError("the parts do not give the file again; it may have changed while it was read")
+    return Encoded(
+        original,
+        size_bytes,
+        skeleton,
+        writer.sha256.hexdigest(),
+        writer.position,
+        restores.hexdigest(),
+        stream.size_bytes,
+        codec,
+    )
+
+
+def _fitting(layout: Layout, limits: WireLimits) -> Layout:
+    """The layout, or one hole for the whole file where its skeleton would be too large."""
+    literal_bytes = layout.file_bytes - sum(hole.length for hole in layout.holes)
+    if literal_bytes + _HOLE_SAID_BYTES * (len(layout.holes) + 1) <= limits.skeleton_bytes_max:
+        return layout
+    return Layout(layout.file_bytes, [Hole(0, layout.file_bytes)], [Span("value", 0, 1)])
+
+
+def _sha256(file: BinaryIO) -> str:
+    hashed = hashlib.sha256()
+    file.seek(0)
+    while step := file.read(_STEP_BYTES):
+        hashed.update(step)
+    return hashed.hexdigest()
+
+
+class _Nowhere(io.BytesIO):
+    """Takes bytes and forgets them."""
+
+    def write(self, data: Buffer) -> int:
+        return memoryview(data).nbytes
+
+
+class _Writer:
+    """The part being written, with its digest and its promise to be no bomb."""
+
+    def __init__(self, out: BinaryIO, limits: WireLimits) -> None:
+        self._out = out
+        self._limits = limits
+        self.sha256 = hashlib.sha256()
+        self.position = 0
+        self._restored = 0
+
+    def write(self, data: bytes) -> None:
+        self._out.write(data)
+        self.sha256.update(data)
+        self.position += len(data)
+
+    def block(self, block: Block) -> None:
+        packed = packed_block(block.kind, block.size_bytes, block.payload)
+        self._restored += block.size_bytes
+        self.write(filler_block(self._restored, self.position + len(packed), self._limits))
+        self.write(packed)
+
+
+def _write(
+    writer: _Writer,
+    stream: HoleStream,
+    layout: Layout,
+    restores_sha256: str,
+    effort: Effort,
+    limits: WireLimits,
+    cancelled: Callable[[], bool],
+) -> str:
+    pieces = [(span, list(_pieces(span, stream, layout, limits))) for span in layout.spans]
+    history_bytes = max((piece.back for _, of_span in pieces for piece in of_span), default=0)
+    writer.write(PartHead(restores_sha256, stream.size_bytes, history_bytes).packed())
+    chooser = Chooser(effort, limits, Context(Past(history_bytes)))
+    for span, of_span in pieces:
+        start = stream.starts[span.first]
+        for piece in of_span:
+            if cancelled():
+                raise WireCancelled("stopped as asked")
+            data = stream.read(start, piece.size_bytes)
+            writer.block(chooser.jpeg(data) if piece.is_jpeg else chooser.block(data, piece))
+            start += piece.size_bytes
+    writer.write(b"\0")
+    return max(chooser.used, key=lambda name: chooser.used[name])
+
+
+def _pieces(span: Span, stream: HoleStream, layout: Layout, limits: WireLimits) -> Iterator[Piece]:
+    size_bytes = stream.starts[span.last] - stream.starts[span.first]
+    if span.kind == "native" and layout.picture is not None:
+        yield from picture_pieces(layout.picture, size_bytes, limits)
+    elif span.kind == "fragments":
+        yield from _frames(span, stream, limits)
+    else:
+        yield from bytes_pieces(size_bytes)
+
+
+def _frames(span: Span, stream: HoleStream, limits: WireLimits) -> Iterator[Piece]:
+    """Runs of fragments from one that begins a JPEG stream to the next; all else as bytes."""
+    numbers = range(span.first, span.last)
+    begins = [number for number in numbers if stream.read(stream.starts[number], 2) == SOI]
+    edges = [stream.starts[span.first], *(stream.starts[number] for number in begins), stream.starts[span.last]]
+    for number, (start, end) in enumerate(pairwise(edges)):
+        if number and end - start <= limits.block_bytes_max:
+            yield Piece(end - start, is_jpeg=True)
+        else:
+            yield from bytes_pieces(end - start)

@@ -1,0 +1,80 @@
+"""JPEG XL through imagecodecs: lossless pictures and bit-exact JPEG recompression, with their sizes checked first.
+
+libjxl is native code that meets foreign bytes: callers run it in a process of its own with a bound on its memory. What
+comes from a stream's own head (size, depth, channels) is read here, without libjxl, before it may allocate for it.
+"""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+
+from sync.wire.errors import WireError
+from sync.wire.jxl_boxes import put_together, taken_apart
+from sync.wire.jxl_head import check_head, read_head
+from sync.wire.raster import Samples
+
+
+def encode_picture(picture: Samples, depth: int, effort: int) -> bytes:
+    """A lossless codestream of a (height, width) or (height, width, 3) picture whose values are below 2^depth.
+
+    Raises:
+        WireError: If libjxl cannot encode it.
+    """
+    try:
+        coded = imagecodecs.jpegxl_encode(
+            picture, effort=effort, lossless=True, bitspersample=depth, usecontainer=False, numthreads=1
+        )
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise WireError("a picture cannot be encoded as JPEG XL") from error
+    return taken_apart(bytes(coded))[0]
+
+
+def decode_picture(coded: bytes | memoryview, shape: tuple[int, ...], depth: int) -> Samples:
+    """The picture of a codestream, which must have this shape and depth.
+
+    Raises:
+        WireError: If it is damaged or another picture.
+    """
+    channels = shape[2] if len(shape) == 3 else 1
+    check_head(bytes(coded[:64]), shape[1], shape[0], channels, depth)
+    kind = np.uint8 if depth <= 8 else np.uint16
+    out = np.empty(shape, dtype=kind)
+    try:
+        imagecodecs.jpegxl_decode(bytes(coded), index=0, numthreads=1, out=out)
+    except (RuntimeError, ValueError, MemoryError, TypeError) as error:
+        raise WireError("a JPEG XL picture is damaged") from error
+    return out
+
+
+def encode_jpeg(jpeg: bytes) -> tuple[bytes, bytes]:
+    """Codestream and reconstruction data of a JPEG stream.
+
+    Raises:
+        WireError: If libjxl cannot take it (arithmetic coding, 12 bits, lossless, damaged).
+    """
+    try:
+        coded = imagecodecs.jpegxl_encode_jpeg(jpeg, usecontainer=True, numthreads=1)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise WireError("a JPEG stream cannot be recompressed") from error
+    return taken_apart(bytes(coded))
+
+
+def decode_jpeg(codestream: bytes | memoryview, reconstruction: bytes, size_bytes: int, pixels_max: int) -> bytes:
+    """The JPEG stream again, which must have ``size_bytes``; the caller has checked that number.
+
+    Raises:
+        WireError: If it is damaged, has another size, or a picture of more than ``pixels_max`` pixels.
+    """
+    head = read_head(bytes(codestream[:64]))
+    if head.width * head.height > pixels_max:
+        raise WireError(f"a JPEG of {head.width} x {head.height} pixels, {pixels_max} are allowed")
+    try:
+        jpeg = imagecodecs.jpegxl_decode_jpeg(
+            put_together(codestream, reconstruction), numthreads=1, out=bytearray(size_bytes)
+        )
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise WireError("a recompressed JPEG stream is damaged") from error
+    if len(jpeg) != size_bytes:
+        raise WireError("a recompressed JPEG stream has another size than its block declares")
+    return bytes(jpeg)
