@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from appliance.clock import Clock
 from appliance.config import UnitConfig, blob_path
-from appliance.domain.values import OutboxItem, Priority
+from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.live import write_live
 from appliance.logging import log
 from appliance.store import commands, instances, intake, outbox, transfers
@@ -222,6 +222,7 @@ class _Life:
     def _files(self, items: Sequence[OutboxItem]) -> dict[int, SendItem]:
         found = instances.instances_of_items(self._store, [item.item_id for item in items])
         stat_ids = {item.item_id for item in items if item.priority is Priority.STAT}
+        proved_ids = {item.item_id for item in items if item.state is ItemState.CONFIRMED}
         studies = known_studies(self._store, list({instance.study_instance_uid for instance in found.values()}))
         return {
             item_id: SendItem(
@@ -237,6 +238,7 @@ class _Life:
                 stat=item_id in stat_ids,
                 study=studies[instance.study_instance_uid].header,
                 study_instance_count=studies[instance.study_instance_uid].instance_count,
+                proved=item_id in proved_ids,
             )
             for item_id, instance in found.items()
         }

@@ -20,9 +20,10 @@ def _unheard(*_: float) -> None:
 class SendItem:
     """One instance on its way: the item and the stored Part 10 file, already checked against ``sha256``.
 
-    The last three are for the centre to show before the pixels are there. ``study`` is what this unit believes of the
-    study now, ``None`` when it knows nothing; ``study_instance_count`` counts its instances known here so far, those
-    on their way to the unit not included.
+    ``stat`` and what follows it are for the centre to show before the pixels are there. ``study`` is what this unit
+    believes of the study now, ``None`` when it knows nothing; ``study_instance_count`` counts its instances known here
+    so far, those on their way to the unit not included. ``proved`` says that it has a receipt already: whoever wants it
+    verified wants the destination to look again.
     """
 
     item_id: int
@@ -37,6 +38,7 @@ class SendItem:
     stat: bool = False
     study: StudyHeader | None = None
     study_instance_count: int = 0
+    proved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
