@@ -97,7 +97,25 @@ class DimseDestination(
     wado_url: str = ""
 
 
-DestinationTable = DicomwebDestination | DimseDestination
+class GatewayDestination(
+    msgspec.Struct, tag_field="kind", tag="gateway", frozen=True, forbid_unknown_fields=True, kw_only=True
+):
+    """A centre's gateway (``docs/reference/gateway-protocol.md``); the unit is enrolled there first."""
+
+    name: Name
+    url: str
+    """For instance ``https://gateway.example``."""
+    ca_file: str = ""
+    """PEM bundle that alone is trusted; empty: the system's."""
+    proxy: str = ""
+    """``http://host:port`` of a proxy to go through; none is ever taken from the environment."""
+    flow_count: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
+    """Connections that images go up over; a second one carries on while the first waits for an answer."""
+    congestion: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,15}\Z")] = "auto"
+    """TCP congestion control: ``auto`` (bbr where the kernel offers it), ``system``, or a name the kernel knows."""
+
+
+DestinationTable = DicomwebDestination | DimseDestination | GatewayDestination
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,6 +165,11 @@ class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def orthanc_dir(self) -> Path:
         """Orthanc's index and its rendered configuration."""
         return self.data_dir / "orthanc"
+
+    @property
+    def identity_dir(self) -> Path:
+        """The unit's key, and what each gateway enrolled it as; see ``appliance.identity``."""
+        return self.data_dir / "identity"
 
     @property
     def run_dir(self) -> Path:
@@ -271,6 +294,7 @@ def _known_keys() -> list[str]:
         OrthancTable,
         DicomwebDestination,
         DimseDestination,
+        GatewayDestination,
         RetentionTable,
     )
     keys = {field for table in tables for field in table.__struct_fields__}

@@ -11,8 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from appliance.clock import Clock
-from appliance.config import DicomwebDestination, DimseDestination, UnitConfig
+from appliance.config import DicomwebDestination, DimseDestination, GatewayDestination, UnitConfig
 from appliance.health.check import Level, Result, Subject
+from appliance.identity import KEY_NAME, IdentityError, read_identity
 from appliance.live import read_live
 
 NAME = "config"
@@ -30,10 +31,13 @@ def doubts_about(config: UnitConfig, clock: Clock) -> Iterator[Result]:
     yield from _paths(config)
     yield from _limits(config)
     for destination in config.destination:
-        if isinstance(destination, DicomwebDestination):
-            yield from _dicomweb(destination)
-        else:
-            yield from _dimse(destination)
+        match destination:
+            case DicomwebDestination():
+                yield from _dicomweb(destination)
+            case DimseDestination():
+                yield from _dimse(destination)
+            case GatewayDestination():
+                yield from _gateway(config, destination)
     yield from _programs(config)
     yield from _ports(config, clock)
 
@@ -66,15 +70,41 @@ def _limits(config: UnitConfig) -> Iterator[Result]:
 
 def _dicomweb(destination: DicomwebDestination) -> Iterator[Result]:
     key = f"destination {destination.name}"
-    address = urlsplit(destination.url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        yield _warning(f"{key}: {destination.url!r} is no web address.", "Write https://host/dicom-web.")
-    elif address.scheme == "http" and not _is_loopback(address.hostname):
-        yield _warning(f"{key}: images would travel unencrypted (http).", "Use https and, if needed, ca_file.")
+    yield from _web_address(key, destination.url, "https://host/dicom-web")
     yield from doubts_about_secret(f"{key}: password_file", destination.password_file)
     yield from _readable(f"{key}: ca_file", destination.ca_file)
     if bool(destination.username) != bool(destination.password_file):
         yield _warning(f"{key}: username and password_file go together.", "Set both or neither.")
+
+
+def _gateway(config: UnitConfig, destination: GatewayDestination) -> Iterator[Result]:
+    key = f"destination {destination.name}"
+    yield from _web_address(key, destination.url, "https://host")
+    yield from _readable(f"{key}: ca_file", destination.ca_file)
+    proxy = urlsplit(destination.proxy)
+    if destination.proxy and (proxy.scheme != "http" or not proxy.hostname):
+        yield _warning(f"{key}: {destination.proxy!r} is no proxy's address.", "Write http://host:port.")
+    enrol = f"qafila unit enrol --destination {destination.name} --code CODE"
+    try:
+        if read_identity(config.identity_dir, destination.name) is None:
+            yield _warning(f"{key}: this unit is not enrolled there yet.", f"Ask the centre for a code: {enrol}")
+            return
+    except IdentityError as error:
+        yield _warning(f"{key}: {error}.", enrol)
+        return
+    yield from doubts_about_secret(f"{key}: the unit's key", str(config.identity_dir.absolute() / KEY_NAME))
+
+
+def _web_address(key: str, url: str, example: str) -> Iterator[Result]:
+    try:
+        address = urlsplit(url)
+        is_address = address.scheme in ("http", "https") and bool(address.hostname)
+    except ValueError:
+        is_address = False
+    if not is_address:
+        yield _warning(f"{key}: {url!r} is no web address.", f"Write {example}.")
+    elif address.scheme == "http" and not _is_loopback(address.hostname or ""):
+        yield _warning(f"{key}: images would travel unencrypted (http).", "Use https and, if needed, ca_file.")
 
 
 def _dimse(destination: DimseDestination) -> Iterator[Result]:
