@@ -45,7 +45,7 @@ class Chooser:
 
     def block(self, data: bytes, piece: Piece) -> Block:
         """Code one block that is a picture, or is not."""
-        payload = self._picture(data, piece) if piece.rasters else None
+        payload = self._picture(data, piece) if piece.rasters and self._effort.jxl else None
         return self._settled(data, Kind.PICTURE, payload, "jxl")
 
     def jpeg(self, data: bytes) -> Block:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from sync.wire.block import Context, Past
 from sync.wire.choose import Block, Chooser
-from sync.wire.effort import FAST, SMALL, Effort
+from sync.wire.effort import FAST, PLAIN, SMALL, Effort
 from sync.wire.errors import WireCancelled, WireError
 from sync.wire.jpeg import SOI
 from sync.wire.limits import WireLimits
@@ -26,7 +26,7 @@ from sync.wire.walk import Hole, Layout, Span, walk
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["FAST", "SMALL", "Effort", "Encoded", "encode"]
+__all__ = ["FAST", "PLAIN", "SMALL", "Effort", "Encoded", "encode"]
 
 _STEP_BYTES = 1 << 20
 _HOLE_SAID_BYTES = 24
