@@ -50,5 +50,11 @@ class WireLimits:
     jpeg_pixels_max: int = 24 * MIB
     """Of one JPEG frame to be recompressed: a photograph of 24 Mpx. Coefficients take up to 12 bytes a pixel."""
 
-    preview_pixels_max: int = 128 * MIB
-    """Samples of the one frame that is decoded for a preview."""
+    preview_samples_max: int = 64 * MIB
+    """Of the one frame that is decoded for a preview; a film of 43 x 43 cm at 0.1 mm has 18 million."""
+    preview_inflated_bytes_max: int = 128 * MIB
+    """Of a deflated data set, which has to be inflated as a whole."""
+    preview_edge_pixels: int = 1024
+    preview_still_bytes_max: int = 60_000
+    preview_ultrasound_bytes_max: int = 30_000
+    """Of an ultrasound picture, and of the one frame that stands for a loop of any kind."""

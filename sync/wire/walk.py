@@ -8,10 +8,10 @@ its memory is bounded by ``WireLimits.hole_count_max`` (PS3.5 sections 7 and A.4
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Literal
 
-from appliance.dicom.structure import BIG_ENDIAN_UID, DEFLATED_UID, DEPTH_MAX, IMPLICIT_UID, TornFile, seek_data_set
+from appliance.dicom.structure import BIG_ENDIAN_UID, DEFLATED_UID, DEPTH_MAX, TornFile, seek_data_set
 from sync.wire.limits import WireLimits
 
 UNDEFINED = 0xFFFFFFFF
@@ -25,6 +25,12 @@ _LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b
 _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT = 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102
 _NUMBERS = frozenset({_SAMPLES, _PLANAR, _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT})
+
+_FIRST_GROUPS: dict[bytes, Literal["little", "big"]] = {
+    b"\x02\0": "little",
+    b"\x08\0": "little",
+    b"\0\x08": "big",
+}
 
 Kind = Literal["native", "fragments", "value"]
 
@@ -72,6 +78,8 @@ class Layout:
     holes: list[Hole] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
     picture: Picture | None = None
+    encapsulated_offset: int | None = None
+    """Where the first item of encapsulated pixels begins."""
 
 
 class _Stop(Exception):
@@ -102,19 +110,27 @@ class _Encoding:
 
 
 def _encoding(file: BinaryIO, size_bytes: int) -> _Encoding | None:
-    """How the data set is written; the file is left at its first byte. None when it is deflated or unknown."""
+    """How the data set is written; the file is left at its first byte. None when it is deflated or unknown.
+
+    Files that have no preamble or contradict their transfer syntax are read as their first element looks.
+    """
+    order: Literal["little", "big"] = "little"
     try:
         uid = seek_data_set(file, size_bytes)
+        if uid == DEFLATED_UID:
+            return None
+        order = "big" if uid == BIG_ENDIAN_UID else "little"
     except TornFile:
         file.seek(0)
-        head = file.read(8)
-        file.seek(0)
-        if len(head) < 8 or head[1] or head[0] not in (0x02, 0x08):
+        uid = ""
+    start = file.tell()
+    head = file.read(8)
+    file.seek(start)
+    if not uid:
+        if head[:2] not in _FIRST_GROUPS:
             return None
-        return _Encoding(head[4:6].isalpha() and head[4:6].isupper(), "little")
-    if uid == DEFLATED_UID:
-        return None
-    return _Encoding(uid != IMPLICIT_UID, "big" if uid == BIG_ENDIAN_UID else "little")
+        order = _FIRST_GROUPS[head[:2]]
+    return _Encoding(head[4:6].isalpha() and head[4:6].isupper(), order)
 
 
 class _Walk:
@@ -229,6 +245,8 @@ class _Walk:
                 self._layout.picture = self._picture(vr)
             self._span("native" if is_picture else "value", first)
             return
+        if self._layout.encapsulated_offset is None:
+            self._layout.encapsulated_offset = self._file.tell()
         try:
             self._fragments()
         finally:
@@ -290,4 +308,4 @@ def _without_long_literals(layout: Layout, limits: WireLimits) -> Layout:
             end = hole.offset + hole.length
         spans.append(Span(span.kind, first, len(holes)))
     literal_to(layout.file_bytes)
-    return Layout(layout.file_bytes, holes, spans, layout.picture)
+    return replace(layout, holes=holes, spans=spans)
