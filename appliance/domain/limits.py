@@ -63,3 +63,21 @@ class LimitSet:
     fruitless_rest_s_max: float = 30.0
     verify_poll_s_max: float = 60.0
     journal_detail_bytes_max: int = 2 * KIB
+
+    # the encoder ahead of the link
+    encoder_worker_count_max: int = 2
+    """One core stays free of them: on two cores there is one worker. Another one makes previews while they are asked."""
+    encoder_memory_bytes_max: int = 640 * MIB
+    """Of one worker. A film at effort 9 takes 210 MB; what does not fit is packed with zstd alone."""
+    encoder_cpu_s_max: float = 60.0
+    encoder_cpu_rate_bytes_per_s_min: int = 50_000
+    """A file may take ``encoder_cpu_s_max`` of processor time, and its size at this rate: a fifth of a Pi at effort 9."""
+    encoder_idle_s_max: float = 60.0
+    """A worker with nothing to do ends after it, and gives its 30 to 200 MB back; the next one starts in 0.2 s."""
+    encoder_pause_s_max: float = 30.0
+    """So long does work ahead wait for the door to stop receiving; then it does one file."""
+    encoder_ahead_count_max: int = 64
+    """Files of each destination that are made before they are asked for."""
+    encoder_spool_bytes_max: int = 2 * GIB
+    """Of parts together: some 2,000 films. One file that a destination waits for may go beyond it."""
+    encoder_spool_entry_count_max: int = 4_096
