@@ -66,12 +66,12 @@ class LimitSet:
 
     # the encoder ahead of the link
     encoder_worker_count_max: int = 2
-    """One core stays free of them: on two cores there is one worker. Another one makes previews while they are asked."""
+    """One core stays free of them: on two cores there is one. Another one makes previews on demand."""
     encoder_memory_bytes_max: int = 640 * MIB
     """Of one worker. A film at effort 9 takes 210 MB; what does not fit is packed with zstd alone."""
     encoder_cpu_s_max: float = 60.0
     encoder_cpu_rate_bytes_per_s_min: int = 50_000
-    """A file may take ``encoder_cpu_s_max`` of processor time, and its size at this rate: a fifth of a Pi at effort 9."""
+    """A file may take ``encoder_cpu_s_max`` of processor time and its size at this rate: a Pi at effort 9 is faster."""
     encoder_idle_s_max: float = 60.0
     """A worker with nothing to do ends after it, and gives its 30 to 200 MB back; the next one starts in 0.2 s."""
     encoder_pause_s_max: float = 30.0
