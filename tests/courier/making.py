@@ -24,6 +24,7 @@ from sync.encoder.base import EncodedFile, EncodeError, PreviewFile
 from sync.wire.effort import FAST
 from sync.wire.encode import encode
 from sync.wire.headers import pack, unpack
+from sync.wire.messages import InstanceInfo
 from sync.wire.rebuild import rebuild
 from tests.support.files import small_chest
 
@@ -96,7 +97,7 @@ class DirectEncoder:
 def made_items(folder: Path, study_count: int = 2, image_count: int = 2, rows: int = 96) -> tuple[SendItem, ...]:
     """Stored images of several studies; the first study is STAT."""
     folder.mkdir(parents=True, exist_ok=True)
-    items = []
+    items: list[SendItem] = []
     for study in range(study_count):
         study_uid = f"1.2.826.0.1.{study + 1}"
         for number in range(image_count):
@@ -158,7 +159,8 @@ class Bench:
     def arrived(self, secret: str = "") -> tuple[dict[str, bytes], list[Refused]]:
         """What a centre makes of the stick: files by SOP Instance UID, rebuilt and compared, and what it refuses."""
         parts: dict[str, bytearray] = {}
-        instances, refused = {}, []
+        instances: dict[str, InstanceInfo] = {}
+        refused: list[Refused] = []
         with Brought(self.stick, self.keys.unit_id, self.keys.public_key, LIMITS) as brought:
             for parcel in brought.parcels(secret or self.centre_secret):
                 if isinstance(parcel, Refused):
