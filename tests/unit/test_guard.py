@@ -101,3 +101,49 @@ def test_cut_works_after_the_socket_was_wrapped_by_somebody_else(pair: tuple[soc
         taken.settimeout(20)
         assert taken.recv(1) == b""
         taken.close()
+
+
+def test_what_stood_still_is_reset_when_its_owner_closes_it(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    clock, woken = ManualClock(), threading.Event()
+    with Guard(clock, LIMITS, "test", woken.set) as guard:
+        guard.watch(ours)
+        guard.begin(1000)
+        clock.advance(30.5)
+        assert woken.wait(20)
+        guard.end()
+        ours.close()
+        assert theirs.recv(1) == b""  # what the shutdown sent
+        with pytest.raises(ConnectionResetError):
+            theirs.recv(1)
+
+
+def test_patience_may_follow_what_is_known_of_the_way(pair: tuple[socket.socket, socket.socket]) -> None:
+    clock, asked = ManualClock(), []
+
+    def patience(connection: socket.socket | None, unsent_bytes: int) -> float:
+        asked.append((connection is not None, unsent_bytes))
+        return 3.0
+
+    woken = threading.Event()
+    with Guard(clock, LIMITS, "test", woken.set, patience) as guard:
+        guard.watch(pair[0])
+        guard.begin(1000)
+        clock.advance(2)
+        assert not guard.stands_still()
+        clock.advance(2)
+        assert woken.wait(20)
+        assert guard.expired
+    assert set(asked) == {(True, 0)}
+
+
+def test_the_next_exchange_is_judged_by_itself(pair: tuple[socket.socket, socket.socket]) -> None:
+    clock, woken = ManualClock(), threading.Event()
+    with Guard(clock, LIMITS, "test", woken.set) as guard:
+        guard.watch(pair[0])
+        guard.begin(1000)
+        clock.advance(30.5)
+        assert woken.wait(20)
+        guard.end()
+        guard.begin(1000)
+        assert not guard.expired
