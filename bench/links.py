@@ -69,7 +69,7 @@ def _measure(arguments: argparse.Namespace, place: Path, stop: threading.Event) 
         (PEERS[name](congestion, arguments.orthanc), load.course(arguments.seed))
         for load in loads
         for name in arguments.peers
-        for congestion in arguments.congestion
+        for congestion in (arguments.congestion if load.payload.name != "L" else arguments.congestion[-1:])
     ]
     results = _run_side_by_side(pairs, arguments.side_by_side, place, stop)
     return {
@@ -125,8 +125,8 @@ def _run_side_by_side(
             try:
                 results.append(done.result())
                 print(f"{what}: {_in_words(results[-1])}", flush=True)
-            except (OSError, subprocess.SubprocessError) as error:
-                print(f"{what}: could not run: {error}", file=sys.stderr, flush=True)
+            except Exception as error:  # one that breaks must not cost the results of the others
+                print(f"{what}: could not run: {error!r}", file=sys.stderr, flush=True)
     return results
 
 

@@ -84,7 +84,16 @@ class Loop:
         if question == b"restart":
             self._begin()
         model = self._model
-        report = Report(model.start_s, self._clock.mono_s(), self._late_s_max, model.resets_sent, model.up, model.down)
+        report = Report(
+            model.start_s,
+            self._clock.mono_s(),
+            self._late_s_max,
+            model.resets_sent,
+            model.up,
+            model.down,
+            model.stream_bytes(End.UNIT),
+            model.stream_bytes(End.CENTRE),
+        )
         self._control.sendall(report.encode())
         return True
 

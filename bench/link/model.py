@@ -15,9 +15,10 @@ import math
 import random
 
 from bench.link.flows import Flows
-from bench.link.packet import is_ipv4, read_segment
+from bench.link.packet import Segment, is_ipv4, read_segment
 from bench.link.schedule import Schedule
 from bench.link.spec import Direction, LinkSpec, OutageKind
+from bench.link.streams import StreamBytes
 
 
 class End(enum.Enum):
@@ -126,6 +127,7 @@ class LinkModel:
     def __init__(self, spec: LinkSpec, seed: int, start_s: float) -> None:
         self.start_s = self._now_s = start_s
         self._lanes = {End.UNIT: Lane(spec.up, f"{seed}/up"), End.CENTRE: Lane(spec.down, f"{seed}/down")}
+        self._streams = {end: StreamBytes() for end in End}
         self._schedule = Schedule(spec.outage)
         self._flows: Flows | None = None
         if spec.outage is not None and spec.outage.kind is not OutageKind.SILENT:
@@ -144,6 +146,10 @@ class LinkModel:
     def down(self) -> Counters:
         return self._lanes[End.CENTRE].counters
 
+    def stream_bytes(self, source: End) -> int:
+        """Bytes of data that programs at this end gave to TCP, as far as they were offered; repeats count once."""
+        return self._streams[source].total_bytes
+
     def offer(self, now_s: float, source: End, packet: bytes) -> None:
         """A packet that one end sent; ``now_s`` never goes back. What is no IPv4 vanishes uncounted."""
         if not is_ipv4(packet):
@@ -151,7 +157,10 @@ class LinkModel:
         self._turn(now_s)
         lane = self._lanes[source]
         lane.counters.offered.add(packet)
-        knows = self._flows is None or self._knows(self._flows, source, packet)
+        segment = read_segment(packet)
+        if segment is not None and segment.is_tcp:
+            self._streams[source].note(segment)
+        knows = self._flows is None or segment is None or self._knows(self._flows, source, segment)
         if self._is_away:
             lane.counters.away.add(packet)
         elif knows:
@@ -193,10 +202,7 @@ class LinkModel:
         for source, lane in self._lanes.items():
             self._arrived += [(source.other, packet) for packet in lane.take_due(now_s)]
 
-    def _knows(self, flows: Flows, source: End, packet: bytes) -> bool:
-        segment = read_segment(packet)
-        if segment is None:
-            return True
+    def _knows(self, flows: Flows, source: End, segment: Segment) -> bool:
         self._end_of_address[segment.source[:4]] = source
         if self._is_away:
             flows.note_blocked(segment)

@@ -6,7 +6,7 @@ import dataclasses
 import struct
 
 _TCP, _UDP = 6, 17
-_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+_SYN, _RST, _ACK = 0x02, 0x04, 0x10
 _FRAGMENT_OFFSET = 0x1FFF
 
 FlowKey = tuple[int, bytes, bytes]
@@ -23,11 +23,16 @@ class Segment:
     protocol: int
     acknowledges: int | None
     """What the sender expects next from the other end; ``None`` for what is no TCP or carries no acknowledgement."""
-    sequence_end: int
-    """Sequence number that follows this segment; 0 for what is no TCP."""
+    data_begin: int
+    """Sequence number of its first byte of data, modulo 2^32; 0 for what is no TCP."""
+    data_bytes: int
     opens: bool
     """A first SYN."""
     resets: bool
+
+    @property
+    def is_tcp(self) -> bool:
+        return self.protocol == _TCP
 
     @property
     def flow(self) -> FlowKey:
@@ -49,15 +54,15 @@ def read_segment(packet: bytes) -> Segment | None:
     source = packet[12:16] + packet[header_bytes : header_bytes + 2]
     target = packet[16:20] + packet[header_bytes + 2 : header_bytes + 4]
     if protocol == _UDP:
-        return Segment(source, target, protocol, None, 0, opens=False, resets=False)
+        return Segment(source, target, protocol, None, 0, 0, opens=False, resets=False)
     sequence, acknowledges, offset, flags = struct.unpack_from("!IIBB", packet, header_bytes + 4)
-    payload_bytes = int.from_bytes(packet[2:4]) - header_bytes - (offset >> 4) * 4
     return Segment(
         source,
         target,
         protocol,
         acknowledges if flags & _ACK else None,
-        (sequence + payload_bytes + bool(flags & _SYN) + bool(flags & _FIN)) & 0xFFFFFFFF,
+        (sequence + bool(flags & _SYN)) & 0xFFFFFFFF,
+        max(0, int.from_bytes(packet[2:4]) - header_bytes - (offset >> 4) * 4),
         opens=flags & (_SYN | _ACK) == _SYN,
         resets=bool(flags & _RST),
     )

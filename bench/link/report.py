@@ -22,6 +22,8 @@ class Report:
         resets_sent: TCP resets of the link's own.
         up: From the unit.
         down: To the unit.
+        stream_bytes_up: Data that the unit's programs gave to TCP, as far as it was offered; repeats count once.
+        stream_bytes_down: As above, to the unit.
     """
 
     start_mono_s: float
@@ -30,6 +32,8 @@ class Report:
     resets_sent: int
     up: Counters
     down: Counters
+    stream_bytes_up: int
+    stream_bytes_down: int
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with what the rate was spent on (``carried_bytes``) beside the counters of each direction."""

@@ -211,7 +211,7 @@ class Peer(Contender):
         if self._loop is not None:
             self._loop.join(60.0)
         if self._centre is not None:
-            self._centre.stop()
+            self._centre.kill()
 
     def end_sender(self) -> None:
         """End a sending process, so that the loop comes to see ``_stop``."""

@@ -73,7 +73,7 @@ class Forwarding(Peer):
     def close(self) -> None:
         super().close()
         if self._unit is not None:
-            self._unit.stop()
+            self._unit.kill()
 
     def _send(self, instance_ids: list[str]) -> bool:
         """Whether Orthanc says that a job for these instances succeeded."""

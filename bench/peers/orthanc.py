@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from appliance.supervisor import ChildSpec, end_process, spawn
+from appliance.supervisor import ChildSpec, spawn
 from bench.link.namespaces import Namespace
 from bench.peers.http import Rest
 from bench.peers.payloads import decoded_sha256
@@ -69,15 +69,10 @@ class BenchOrthanc:
         return True
 
     def kill(self) -> None:
-        """As ``kill -9``; ``start`` starts it again."""
+        """As ``kill -9``, harmless when it does not run; ``start`` starts it again."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-
-    def stop(self) -> None:
-        """Harmless when it does not run."""
-        if self._process is not None:
-            end_process(self._process, 10.0)
 
     def instances(self) -> dict[str, str]:
         """SOP Instance UID of everything held, with Orthanc's own identifier.

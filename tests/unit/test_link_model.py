@@ -32,7 +32,7 @@ def packet(size_bytes: int = 1500, source: bytes = UNIT, protocol: int = 1, body
 def tcp(source: bytes, flags: int, sequence: int = 0, acknowledges: int = 0, payload_bytes: int = 0) -> bytes:
     """A segment of the one flow of these tests: the unit's port 40000 to the centre's 443."""
     ports = (40_000, 443) if source == UNIT else (443, 40_000)
-    body = struct.pack("!HHIIBBHHH", *ports, sequence, acknowledges, 5 << 4, flags, 0, 0, 0)
+    body = struct.pack("!HHIIBBHHH", *ports, sequence % 2**32, acknowledges, 5 << 4, flags, 0, 0, 0)
     return packet(40 + payload_bytes, source, 6, body)
 
 
@@ -257,6 +257,28 @@ def ones_complement_sum(data: bytes) -> int:
     return total % 0xFFFF or 0xFFFF
 
 
+def test_stream_bytes_count_what_programs_said_once_and_every_connection_anew() -> None:
+    model = with_outage(OutageKind.FORGET)
+    wrap = 0xFFFFFF00
+    said = [
+        tcp(UNIT, SYN, wrap - 1),
+        tcp(UNIT, ACK, wrap, payload_bytes=500),  # over the end of the sequence numbers
+        tcp(UNIT, ACK, wrap, payload_bytes=500),  # repeated by TCP
+        tcp(UNIT, ACK, wrap + 300, payload_bytes=400),  # repeated in part
+        tcp(UNIT, ACK, 444),  # nothing
+        udp(UNIT),
+    ]
+    for each in said:
+        model.offer(101.0, End.UNIT, each)
+    assert model.stream_bytes(End.UNIT) == 700
+    model.offer(111.0, End.UNIT, tcp(UNIT, ACK, 444, payload_bytes=1000))  # swallowed by the outage, but said
+    assert model.stream_bytes(End.UNIT) == 1700
+    model.offer(116.0, End.UNIT, tcp(UNIT, SYN, 7))
+    model.offer(117.0, End.UNIT, tcp(UNIT, ACK, 8, payload_bytes=1000))  # the same again on a new connection
+    assert model.stream_bytes(End.UNIT) == 2700
+    assert model.stream_bytes(End.CENTRE) == 0
+
+
 def test_what_is_no_ipv4_vanishes_and_odd_ipv4_harms_nothing() -> None:
     model = with_outage(OutageKind.FORGET)
     for strange in (b"", b"\x60" + bytes(39), b"\x45" * 19, b"\x4f" + bytes(20), b"\x41" + bytes(40)):
@@ -313,7 +335,7 @@ def test_report_comes_back_from_its_message() -> None:
     for _ in range(9):
         model.offer(100.0, End.UNIT, packet())
     arrivals(model, 101.0)
-    report = Report(100.0, 101.5, 0.25, 3, model.up, model.down)
+    report = Report(100.0, 101.5, 0.25, 3, model.up, model.down, 11, 12)
     assert Report.decode(report.encode()) == report
     assert report.to_json()["up"]["carried_bytes"] == 9 * 1500
 
