@@ -5,23 +5,30 @@ Read with ``appliance.config.load``, so that both configurations speak of mistak
 
 from __future__ import annotations
 
+import dataclasses
+import ipaddress
+import math
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
-from appliance.config import AeTitle, ConfigError, Name, Port, load
+from appliance.config import AeTitle, ConfigError, DicomwebDestination, DimseDestination, Name, Port, load
+from central.limits import GatewayLimits
 
 
 class CentreTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who this centre is and where its files are."""
 
     name: Name = "centre"
-    data_dir: str = "/var/lib/qafila-centre"
+    data_dir: Annotated[str, msgspec.Meta(min_length=1)] = "/var/lib/qafila-centre"
 
 
 class PacsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The embedded PACS: an Orthanc with DICOMweb."""
 
+    enabled: bool = True
+    """Whether it runs; without it, ``[handover]`` says where studies go."""
     command: str = "Orthanc"
     ae_title: AeTitle = "CENTRAL"
     dicom_port: Port = 11113
@@ -32,6 +39,27 @@ class PacsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     password_file: str = ""
     """Holds the password of ``username``; without both, whoever reaches the HTTP port may read and write."""
     dicomweb_plugin: str = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+class GatewayTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The door for units."""
+
+    enabled: bool = True
+    bind: str = "127.0.0.1"
+    port: Port = 8070
+    certificate_file: str = ""
+    """PEM chain of the certificate that units see; without it only this machine may connect."""
+    key_file: str = ""
+    database_url: str = ""
+    """SQLAlchemy URL; empty: SQLite in the data folder."""
+    parts_url: str = ""
+    """``file://``, ``s3://`` and so on, as obstore knows them; empty: a folder in the data folder."""
+    parts_keep_days: float = 30.0
+    """How long parts stay after their files were verified: a correction then sends a header alone."""
+    backup_horizon_days: float = 7.0
+    """The oldest backup that this centre would be restored from; part of every unit's purge rule."""
+    enrol_code_hours: float = 24.0
+    limits: GatewayLimits = GatewayLimits()
 
 
 class PeerTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -47,19 +75,58 @@ class CentralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     centre: CentreTable = CentreTable()
     pacs: PacsTable = PacsTable()
+    gateway: GatewayTable = GatewayTable()
+    handover: DicomwebDestination | DimseDestination | None = None
+    """Where rebuilt files go, as a unit's ``[[destination]]``; left out: the embedded PACS."""
     peer: tuple[PeerTable, ...] = ()
 
     @property
     def data_dir(self) -> Path:
         return Path(self.centre.data_dir)
 
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file of ours; ``None`` when ``gateway.database_url`` names another database."""
+        return None if self.gateway.database_url else self.data_dir / "gateway.db"
+
+    @property
+    def database_url(self) -> str:
+        return self.gateway.database_url or f"sqlite:///{self.database_path}"
+
+    @property
+    def parts_url(self) -> str:
+        return self.gateway.parts_url or (self.data_dir / "parts").absolute().as_uri()
+
+    @property
+    def keys_dir(self) -> Path:
+        """The keys that receipts are signed with and courier sticks are encrypted to."""
+        return self.data_dir / "keys"
+
+    @property
+    def work_dir(self) -> Path:
+        """Files that are being rebuilt; safe to delete when nothing runs."""
+        return self.data_dir / "work"
+
+    @property
+    def destination(self) -> DicomwebDestination | DimseDestination:
+        """Where rebuilt files go."""
+        if self.handover is not None:
+            return self.handover
+        return DicomwebDestination(
+            name=self.centre.name,
+            url=f"http://127.0.0.1:{self.pacs.http_port}/dicom-web",
+            username=self.pacs.username,
+            password_file=self.pacs.password_file,
+        )
+
 
 def load_central(path: Path) -> CentralConfig:
     """``central.toml`` with what types cannot say checked too.
 
     Raises:
-        ConfigError: As ``appliance.config.load``, and for equal ports, a peer listed twice, half a login, or a PACS
-            that is open to other machines without a login.
+        ConfigError: As ``appliance.config.load``, and for equal ports, a peer listed twice, half a login, a PACS that
+            is open to other machines without a login, a gateway that is open to other machines without a certificate,
+            studies that have nowhere to go, and a bound that bounds nothing.
     """
     config = load(path, CentralConfig)
     pacs = config.pacs
@@ -67,10 +134,57 @@ def load_central(path: Path) -> CentralConfig:
     for title in titles:
         if titles.count(title) > 1:
             raise ConfigError(f"{path}: two peers are called {title!r}; list each AE title once")
-    if pacs.dicom_port == pacs.http_port:
-        raise ConfigError(f"{path}: pacs.dicom_port and pacs.http_port are both {pacs.http_port}; give each its own")
+    _check_ports(path, config)
     if bool(pacs.username) != bool(pacs.password_file):
         raise ConfigError(f"{path}: pacs.username and pacs.password_file go together; set both or neither")
     if pacs.remote_access and not pacs.username:
         raise ConfigError(f"{path}: pacs.remote_access needs pacs.username and pacs.password_file")
+    if config.gateway.enabled:
+        _check_gateway(path, config)
     return config
+
+
+def _check_ports(path: Path, config: CentralConfig) -> None:
+    ports: dict[int, str] = {}
+    if config.pacs.enabled:
+        ports[config.pacs.dicom_port] = "pacs.dicom_port"
+        if config.pacs.http_port in ports:
+            raise ConfigError(
+                f"{path}: pacs.dicom_port and pacs.http_port are both {config.pacs.http_port}; give each its own"
+            )
+        ports[config.pacs.http_port] = "pacs.http_port"
+    if config.gateway.enabled and config.gateway.port in ports:
+        other = ports[config.gateway.port]
+        raise ConfigError(f"{path}: gateway.port and {other} are both {config.gateway.port}; give each its own")
+
+
+def _check_gateway(path: Path, config: CentralConfig) -> None:
+    gateway = config.gateway
+    if bool(gateway.certificate_file) != bool(gateway.key_file):
+        raise ConfigError(f"{path}: gateway.certificate_file and gateway.key_file go together; set both or neither")
+    if not gateway.certificate_file and not is_loopback(gateway.bind):
+        raise ConfigError(
+            f"{path}: gateway.bind = {gateway.bind!r} lets other machines in and needs gateway.certificate_file and "
+            "gateway.key_file: patient data does not travel in the clear"
+        )
+    if config.handover is None and not config.pacs.enabled:
+        raise ConfigError(f"{path}: pacs.enabled = false needs a [handover] table that says where studies go")
+    for key, value in dataclasses.asdict(gateway.limits).items():
+        if not math.isfinite(value) or value < 0 or (value == 0 and not key.startswith("free_")):
+            raise ConfigError(f"{path}: gateway.limits.{key} is {value} and must be more than 0")
+    for key, value in (
+        ("parts_keep_days", gateway.parts_keep_days),
+        ("backup_horizon_days", gateway.backup_horizon_days),
+    ):
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{path}: gateway.{key} is {value} and must be 0 or more")
+    if not 0 < gateway.enrol_code_hours < math.inf:
+        raise ConfigError(f"{path}: gateway.enrol_code_hours is {gateway.enrol_code_hours} and must be more than 0")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,11 +1,13 @@
 """``qafila central run``: the centre's processes in the foreground, restarted when they die, stopped with Ctrl-C.
 
-Today that is the embedded PACS alone; the gateway joins it as one more child.
+The embedded PACS first, then the gateway; either can be left out in ``central.toml``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ from central import pacs
 from central.config import CentralConfig, load_central
 
 WATCH_S = 0.2
+GATEWAY_START_S_MAX = 60.0
 
 
 def run(config_path: Path) -> int:
@@ -28,14 +31,14 @@ def run(config_path: Path) -> int:
         ConfigError: If ``central.toml`` or its password file cannot be used.
     """
     config = load_central(config_path)
-    login = pacs.credentials(config)
+    login = pacs.credentials(config) if config.pacs.enabled else None
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
         lock = _prepare(config)
         try:
-            return _supervise(config, login, stop)
+            return _supervise(config, config_path, login, stop)
         finally:
             lock.release()
     except SupervisorError as error:
@@ -53,22 +56,31 @@ def _prepare(config: CentralConfig) -> FolderLock:
             "check the disk and its rights, or set centre.data_dir"
         ) from error
     lock = FolderLock(config.data_dir / "centre.lock")
-    check_port("127.0.0.1", config.pacs.http_port, "pacs.http_port")
-    check_port("127.0.0.1", config.pacs.dicom_port, "pacs.dicom_port")
-    if not Path(config.pacs.dicomweb_plugin).exists():
-        raise SupervisorError(
-            f"Orthanc's DICOMweb plugin is not here ({config.pacs.dicomweb_plugin}); install it with 'make setup' "
-            "(Debian package orthanc-dicomweb), or set pacs.dicomweb_plugin"
-        )
+    if config.pacs.enabled:
+        check_port("127.0.0.1", config.pacs.http_port, "pacs.http_port")
+        check_port("127.0.0.1", config.pacs.dicom_port, "pacs.dicom_port")
+        if not Path(config.pacs.dicomweb_plugin).exists():
+            raise SupervisorError(
+                f"Orthanc's DICOMweb plugin is not here ({config.pacs.dicomweb_plugin}); install it with 'make setup' "
+                "(Debian package orthanc-dicomweb), or set pacs.dicomweb_plugin"
+            )
+    if config.gateway.enabled:
+        check_port(config.gateway.bind, config.gateway.port, "gateway.port")
     return lock
 
 
-def _supervise(config: CentralConfig, login: tuple[str, str] | None, stop: threading.Event) -> int:
-    supervisor = Supervisor([_pacs(config, login, stop)], SystemClock(), stop, area="central.run")
+def _supervise(config: CentralConfig, config_path: Path, login: tuple[str, str] | None, stop: threading.Event) -> int:
+    children = []
+    if config.pacs.enabled:
+        children.append(_pacs(config, login, stop))
+    if config.gateway.enabled:
+        children.append(_gateway(config, config_path, stop))
+    supervisor = Supervisor(children, SystemClock(), stop, area="central.run")
     supervisor.start_all()
     try:
         if not stop.is_set():
-            log("central.run", "ready", centre=config.centre.name, http_port=config.pacs.http_port)
+            ports = {"http_port": config.pacs.http_port, "gateway_port": config.gateway.port}
+            log("central.run", "ready", centre=config.centre.name, **ports)
         while not stop.wait(WATCH_S):
             supervisor.watch_once()
     finally:
@@ -92,3 +104,27 @@ def _pacs(config: CentralConfig, login: tuple[str, str] | None, stop: threading.
         log_file=log_file,
         stop_s_max=20.0,
     )
+
+
+def _gateway(config: CentralConfig, config_path: Path, stop: threading.Event) -> ChildSpec:
+    command = [sys.executable, "-m", "central.gateway", "--config", str(config_path)]
+
+    def after_start(process: subprocess.Popen[bytes]) -> None:
+        _wait_until_it_listens(config, process, stop)
+
+    return ChildSpec("gateway", command, after_start=after_start, stop_s_max=config.gateway.limits.stop_s_max + 10.0)
+
+
+def _wait_until_it_listens(config: CentralConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    """Its own sentence is on standard error when it cannot."""
+    clock = SystemClock()
+    deadline_mono_s = clock.mono_s() + GATEWAY_START_S_MAX
+    bind = config.gateway.bind
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    while not stop.wait(0.02):
+        if process.poll() is not None:
+            raise SupervisorError(f"the gateway ended at once with exit code {process.returncode}; see the line above")
+        with contextlib.suppress(OSError), socket.create_connection((host, config.gateway.port), timeout=1.0):
+            return
+        if clock.mono_s() > deadline_mono_s:
+            raise SupervisorError(f"the gateway did not listen within {GATEWAY_START_S_MAX:.0f} s")

@@ -36,12 +36,13 @@ class Centre:
     """A centre in a process of its own, as a person starts it."""
 
     def __init__(self, folder: Path, command: str, extra: str = "") -> None:
-        self.http_port, self.dicom_port = free_ports(2)
+        self.http_port, self.dicom_port, self.gateway_port = free_ports(3)
         self.config = folder / "central.toml"
         self.config.write_text(
             f'[centre]\nname = "test"\ndata_dir = "{folder / "centre"}"\n'
             f'[pacs]\ncommand = "{command}"\nhttp_port = {self.http_port}\ndicom_port = {self.dicom_port}\n'
-            f'username = "unit"\npassword_file = "{folder / "password"}"\n{extra}',
+            f'username = "unit"\npassword_file = "{folder / "password"}"\n'
+            f"[gateway]\nport = {self.gateway_port}\n{extra}",
             encoding="utf-8",
         )
         (folder / "password").write_text("a password\n", encoding="utf-8")

@@ -51,6 +51,12 @@ class Centre:
 
     http_port: int
     dicom_port: int
+    gateway_port: int
+    toml: Path
+
+    @property
+    def gateway_url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway_port}"
 
     @property
     def dicomweb_url(self) -> str:
@@ -89,16 +95,17 @@ class Centre:
 def running_centre(folder: Path, orthanc: str) -> Iterator[Centre]:
     """A centre of its own under ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    http_port, dicom_port = free_ports(2)
+    http_port, dicom_port, gateway_port = free_ports(3)
     toml = folder / "central.toml"
     toml.write_text(
         f'[centre]\ndata_dir = "{folder}/data"\n'
         f'[pacs]\ncommand = "{orthanc}"\nhttp_port = {http_port}\ndicom_port = {dicom_port}\n'
+        f"[gateway]\nport = {gateway_port}\n"
     )
     process = _qafila(folder / "centre.log", "central", "run", "--config", str(toml))
     try:
-        _wait_ready(process, folder / "centre.log", lambda: "ready" in (folder / "centre.log").read_text())
-        yield Centre(http_port, dicom_port)
+        _wait_ready(process, folder / "centre.log", lambda: "central.run ready" in (folder / "centre.log").read_text())
+        yield Centre(http_port, dicom_port, gateway_port, toml)
     finally:
         end_process(process, 30.0)
 

@@ -51,7 +51,7 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
     Raises:
         DemoError: If a side does not come up; the text holds the end of its log.
     """
-    ports = free_ports(5)
+    ports = free_ports(6)
     centre_toml, unit_toml = folder / "central.toml", folder / "unit.toml"
     centre_toml.write_text(_central_toml(folder, orthanc, ports), encoding="utf-8")
     with contextlib.ExitStack() as stack:
@@ -120,6 +120,9 @@ data_dir = {_toml(folder / "centre")}
 command = {_toml(orthanc)}
 http_port = {ports[0]}
 dicom_port = {ports[1]}
+
+[gateway]
+port = {ports[5]}
 """
 
 

@@ -1,0 +1,110 @@
+"""Everything that one gateway process is made of, put together and taken apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from sqlite3 import OperationalError as _SqliteError
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from appliance.clock import Clock, utc_text
+from appliance.config import ConfigError
+from central.config import CentralConfig
+from central.gateway.auth import Doorkeeper
+from central.gateway.checks import Checks
+from central.gateway.enrol import Enrolment
+from central.gateway.epochs import first_epoch
+from central.gateway.handover import Handover
+from central.gateway.inbox import Inboxes
+from central.gateway.keys import load_keys
+from central.gateway.objects import Objects
+from central.gateway.pipeline import Pipeline
+from central.gateway.rebuild import Rebuilder
+from central.gateway.settle import Settler
+from central.gateway.studies import Studies
+from central.gateway.uploads import Uploads
+from central.gateway.workers import WorkerPool
+from central.store.database import Database, StoreError
+from central.store.migrations import migrate
+
+
+def open_database(config: CentralConfig) -> Database:
+    """The centre's database with this release's schema.
+
+    Raises:
+        ConfigError: If it cannot be used; the text says why.
+    """
+    try:
+        if config.database_path is not None:
+            config.database_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = Database(config.database_url)
+        migrate(database, config.database_path)
+        return database
+    except (StoreError, SQLAlchemyError, _SqliteError, OSError) as error:
+        place = config.gateway.database_url or config.database_path
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise ConfigError(f"{place}: the gateway's database cannot be used: {reason}. Nothing was changed") from error
+
+
+class Service:
+    """The gateway without its door."""
+
+    def __init__(self, config: CentralConfig, clock: Clock) -> None:
+        """Open database, keys and object store.
+
+        Raises:
+            ConfigError: If one of them cannot be used.
+        """
+        self.config = config
+        self.clock = clock
+        self.limits = config.gateway.limits
+        limits, self.database = self.limits, open_database(config)
+        keys = load_keys(config.keys_dir)
+        with self.database.write() as connection:
+            first_epoch(connection, utc_text(clock.wall_s()))
+        work_dir = config.work_dir
+        shutil.rmtree(work_dir, ignore_errors=True)
+        try:
+            work_dir.mkdir(mode=0o700, parents=True)
+            self.objects = Objects(config.parts_url)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"gateway.parts_url: {config.parts_url} cannot be used: {error}") from error
+        self.inboxes = Inboxes(self.database, limits)
+        self.doorkeeper = Doorkeeper(self.database, limits, clock, config.gateway.backup_horizon_days)
+        self.enrolment = Enrolment(self.database, keys, limits, clock)
+        self.workers = WorkerPool(limits)
+        rebuilder = Rebuilder(self.database, self.objects, self.workers)
+        self.handover = Handover(config.destination, limits, clock, work_dir / "handover")
+        self.settler = Settler(self.database, keys, self.inboxes, clock, self.handover.name, self._poke)
+        self.pipeline = Pipeline(self.database, rebuilder, self.handover, self.settler, limits, clock, work_dir)
+        self.uploads = Uploads(self.database, self.objects, limits, clock, self.pipeline.part_completed)
+        self.studies = Studies(self.database, self.uploads, self.settler, self.pipeline, self.inboxes, limits, clock)
+        self.checks = Checks(self.database, rebuilder, self.handover, self.settler, self.pipeline, limits, work_dir)
+        self._running: asyncio.Task[None] | None = None
+
+    def _poke(self) -> None:
+        self.pipeline.poke()
+
+    async def start(self) -> None:
+        """Begin to rebuild and hand over; what was under way when the last process ended goes on."""
+        await self.workers.start()
+        self.handover.start()
+        self._running = asyncio.create_task(self.pipeline.run())
+
+    async def hush(self) -> None:
+        """Let every request come to an end: what was received is written, and who waits is answered."""
+        self.inboxes.stop()
+        await self.uploads.stop()
+
+    async def stop(self) -> None:
+        """End everything; the database knows where to go on."""
+        await self.hush()
+        if self._running is not None:
+            self._running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._running
+        await self.handover.stop()
+        await self.workers.close()
+        self.database.close()

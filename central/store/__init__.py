@@ -1,0 +1,1 @@
+"""What the centre knows, in SQLite or PostgreSQL through the same SQLAlchemy Core code."""

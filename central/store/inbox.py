@@ -1,0 +1,67 @@
+"""Rows of inboxes: what a unit is told, numbered without gaps from its own 1 on, each entry for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select, update
+
+from central.store.tables import inbox, unit
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry as it is stored; ``statement`` and ``signature`` are a receipt's."""
+
+    seq: int
+    kind: str
+    study_instance_uid: str
+    sop_instance_uid: str
+    sha256: str
+    statement: bytes | None = None
+    signature: bytes | None = None
+    text: str = ""
+    code: str = ""
+
+
+def add_entry(connection: Connection, unit_id: str, entry: Entry, at: str) -> int:
+    """Append to a unit's inbox; the number it got. ``entry.seq`` is ignored."""
+    counted = update(unit).where(unit.c.unit_id == unit_id).values(inbox_head=unit.c.inbox_head + 1)
+    connection.execute(counted)
+    seq = int(connection.scalar(select(unit.c.inbox_head).where(unit.c.unit_id == unit_id)) or 0)
+    connection.execute(
+        insert(inbox).values(
+            unit_id=unit_id,
+            seq=seq,
+            at=at,
+            kind=entry.kind,
+            study_instance_uid=entry.study_instance_uid,
+            sop_instance_uid=entry.sop_instance_uid,
+            sha256=entry.sha256,
+            statement=entry.statement,
+            signature=entry.signature,
+            text=entry.text,
+            code=entry.code,
+        )
+    )
+    return seq
+
+
+def entries_after(connection: Connection, unit_id: str, after: int, count_max: int) -> tuple[int, list[Entry]]:
+    """The head of a unit's inbox, and what comes after a number, in order."""
+    head = int(connection.scalar(select(unit.c.inbox_head).where(unit.c.unit_id == unit_id)) or 0)
+    wanted = select(inbox).where(inbox.c.unit_id == unit_id, inbox.c.seq > after).order_by(inbox.c.seq)
+    return head, [
+        Entry(
+            row.seq,
+            row.kind,
+            row.study_instance_uid,
+            row.sop_instance_uid,
+            row.sha256,
+            row.statement,
+            row.signature,
+            row.text,
+            row.code,
+        )
+        for row in connection.execute(wanted.limit(count_max))
+    ]
