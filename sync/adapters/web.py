@@ -102,7 +102,7 @@ class WebSession:
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise Failed(self._explain(error)) from error
+            raise Failed(why_no_answer(error, self.guard.expired)) from error
         finally:
             self.guard.end()
 
@@ -142,19 +142,26 @@ class WebSession:
             if isinstance(connection, socket.socket):
                 self.guard.watch(connection)
 
-    def _explain(self, error: Exception) -> Failure:
-        if self.guard.expired or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
-            return failure("stalled")
-        if isinstance(error, httpx.ConnectTimeout):
-            return failure("connect-timeout")
-        if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-            return failure("settings")
-        if isinstance(error, httpx.LocalProtocolError):
-            # Content-Length was taken from the file a moment ago, so the file changed under us.
-            return failure("file-unreadable")
-        return connect_failure(error) or failure(
-            "unreachable" if isinstance(error, httpx.ConnectError) else "connection-lost"
-        )
+
+def why_no_answer(error: Exception, stalled: bool) -> Failure:
+    """What an error of httpx says about the way.
+
+    Args:
+        error: Raised while asking or reading.
+        stalled: The guard had cut the connection.
+    """
+    if stalled or isinstance(error, httpx.ReadTimeout | httpx.WriteTimeout):
+        return failure("stalled")
+    if isinstance(error, httpx.ConnectTimeout):
+        return failure("connect-timeout")
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return failure("settings")
+    if isinstance(error, httpx.LocalProtocolError):
+        # Content-Length was taken from the file a moment ago, so the file changed under us.
+        return failure("file-unreadable")
+    return connect_failure(error) or failure(
+        "unreachable" if isinstance(error, httpx.ConnectError) else "connection-lost"
+    )
 
 
 def media_type(response: httpx.Response) -> str:
