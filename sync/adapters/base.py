@@ -23,7 +23,8 @@ class SendItem:
     ``stat`` and what follows it are for the centre to show before the pixels are there. ``study`` is what this unit
     believes of the study now, ``None`` when it knows nothing; ``study_instance_count`` counts its instances known here
     so far, those on their way to the unit not included. ``proved`` says that it has a receipt already: whoever wants it
-    verified wants the destination to look again.
+    verified wants the destination to look again. ``earlier`` is what an earlier proof showed: what is read back is
+    compared with that and not with the file, which may be gone (the centre checks what it no longer keeps).
     """
 
     item_id: int
@@ -39,6 +40,7 @@ class SendItem:
     study: StudyHeader | None = None
     study_instance_count: int = 0
     proved: bool = False
+    earlier: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ pixels, and the decoded pixels are equal value by value. Nothing weaker counts.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from appliance.domain.values import Evidence
 from sync.adapters.codec import CodecError, decoded_pixel_sha256
 from sync.wire.digest import DigestError, Digests, bytes_after_meta_equal, digests
 
@@ -67,6 +69,30 @@ def compare(ours: Path, theirs: Path) -> Comparison:
         return _compare_decoded(ours, theirs, expected, found)
     except (DigestError, CodecError):
         return Comparison(Verdict.UNREADABLE)
+
+
+def compare_again(earlier: Evidence, theirs: Path) -> Comparison:
+    """Compare what they give back now with what an earlier proof showed, where our file is gone.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    facts = dict(earlier.detail)
+    with theirs.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() == facts.get("read_sha256"):
+            syntax = facts.get("transfer_syntax_uid", "")
+            return Comparison(Verdict.BYTES, syntax, earlier.dataset_sha256, earlier.pixel_sha256)
+    if not earlier.dataset_sha256:
+        return Comparison(Verdict.UNREADABLE)
+    try:
+        found = _comparison(Verdict.CANONICAL, _digests(theirs))
+        if facts.get("compared") == Verdict.DECODED:
+            rest = _digests(theirs, REWRITTEN_BY_CODECS).dataset_sha256
+            found = Comparison(Verdict.DECODED, found.transfer_syntax_uid, rest, decoded_pixel_sha256(theirs))
+    except (DigestError, CodecError):
+        return Comparison(Verdict.UNREADABLE)
+    same = (found.dataset_sha256, found.pixel_sha256) == (earlier.dataset_sha256, earlier.pixel_sha256)
+    return found if same else Comparison(Verdict.DIFFERENT)
 
 
 def _compare_decoded(ours: Path, theirs: Path, expected: Digests, found: Digests) -> Comparison:

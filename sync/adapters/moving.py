@@ -22,9 +22,8 @@ from pynetdicom.sop_class import uid_to_service_class
 from appliance.domain.failure import FailureKind
 from sync.adapters.association import COMMAND_BYTES, Context, Conversation
 from sync.adapters.base import Attempt, Checked, SendItem
-from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure
-from sync.adapters.proof import EXPANSION_MAX, Reading, prove
+from sync.adapters.proof import EXPANSION_MAX, Reading, compared, prove
 from sync.adapters.services import FIND, MOVE
 
 CONTEXTS: tuple[Context, ...] = ((FIND, str(ImplicitVRLittleEndian)), (MOVE, str(ImplicitVRLittleEndian)))
@@ -158,7 +157,7 @@ def _read(talk: Conversation, returned: Returned, move_ae_title: str, item: Send
     try:
         if status != 0x0000:
             raise Failed(failure("move-failed"))
-        return Reading(compare(item.path, path), _sha256(path), path.stat().st_size)
+        return Reading(compared(item, path), _sha256(path), path.stat().st_size)
     finally:
         path.unlink(missing_ok=True)
 

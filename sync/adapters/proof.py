@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from appliance.domain.failure import Failure
 from appliance.domain.values import Evidence
 from sync.adapters.base import Checked, SendItem
-from sync.adapters.compare import Comparison, Verdict
+from sync.adapters.compare import Comparison, Verdict, compare, compare_again
 from sync.adapters.failures import failure
 
 EXPANSION_MAX = 32
@@ -26,6 +27,15 @@ class Reading:
     comparison: Comparison
     sha256: str
     size_bytes: int
+
+
+def compared(item: SendItem, theirs: Path) -> Comparison:
+    """What they gave back, against our file or what an earlier proof showed of it.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    return compare(item.path, theirs) if item.earlier is None else compare_again(item.earlier, theirs)
 
 
 def prove(item: SendItem, method: str, read: Callable[[], Reading | None]) -> Checked:

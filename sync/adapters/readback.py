@@ -14,10 +14,9 @@ import httpx
 
 from appliance.domain.failure import FailureKind
 from sync.adapters.base import Attempt, Checked, SendItem
-from sync.adapters.compare import compare
 from sync.adapters.failures import Failed, failure
 from sync.adapters.multipart import MultipartError, OnePart, Sink, boundary_of
-from sync.adapters.proof import EXPANSION_MAX, Reading, prove
+from sync.adapters.proof import EXPANSION_MAX, Reading, compared, prove
 from sync.adapters.stow import first_value
 from sync.adapters.web import WebSession, media_type
 
@@ -107,7 +106,7 @@ def _read(web: WebSession, item: SendItem, work_dir: Path, attempt: Attempt) -> 
         if read_sha256 is None:
             return None
         file.flush()
-        return Reading(compare(item.path, Path(file.name)), read_sha256, file.tell())
+        return Reading(compared(item, Path(file.name)), read_sha256, file.tell())
 
 
 def _retrieve(web: WebSession, item: SendItem, sink: Sink, attempt: Attempt) -> str | None:
