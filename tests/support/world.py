@@ -131,6 +131,11 @@ class Unit:
         is_ours = facts is not None and self.process is not None and facts["pid"] == self.process.pid
         return is_ours and facts is not None and bool(facts["ready"])
 
+    @property
+    def shows_children(self) -> bool:
+        """Whether the supervisor has spoken lately."""
+        return read_live(self.config.run_dir, "unit", CLOCK) is not None
+
     def child_pids(self) -> dict[str, int]:
         """Process ids by name: orthanc, intake, sync, gatekeeper."""
         facts = read_live(self.config.run_dir, "unit", CLOCK)
