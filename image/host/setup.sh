@@ -49,6 +49,17 @@ fi
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is older than 3.11; Debian 12 or 13 is needed."
 version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
+# Node.js is too much to install for one test; where it is, the public upload client of tests/tus joins in.
+tus=$top/tests/tus
+if [ "$1" = test ] && command -v npm >/dev/null && ! cmp -s "$tus/package-lock.json" "$tus/node_modules/qafila-setup"; then
+    say 'installing the public upload client that tests/tus drives (npm, from its lock file)'
+    if (cd "$tus" && npm ci --ignore-scripts --no-audit --no-fund --silent); then
+        cp "$tus/package-lock.json" "$tus/node_modules/qafila-setup"
+    else
+        say 'it could not be installed; its test is skipped.'
+    fi
+fi
+
 # The test environment holds everything the run environment holds, so either stamp of the same inputs will do.
 stamp_of() { printf '%s %s %s' "$1" "$version" "$(cat "$top/pyproject.toml" "$top/requirements/run.txt" "$2" | sha256sum)"; }
 have=$(cat "$venv/qafila-setup" 2>/dev/null || :)
