@@ -61,10 +61,13 @@ class Past:
             self._kept += data
             del self._kept[: max(0, len(self._kept) - self._bytes_max)]
 
-    def take_back(self, count: int) -> None:
-        """Forget the newest ``count`` bytes."""
-        if self._bytes_max and count:
-            del self._kept[-count:]
+    def saved(self) -> bytes:
+        """What is kept now."""
+        return bytes(self._kept)
+
+    def restore(self, kept: bytes) -> None:
+        """Go back to what was saved."""
+        self._kept = bytearray(kept)
 
     def look(self, back: int, count: int) -> bytes:
         """``count`` bytes that begin ``back`` bytes before the present end.
@@ -85,6 +88,15 @@ class Context:
     past: Past
     raster_head: bytes = b""
     reconstruction: bytes = b""
+
+    def saved(self) -> tuple[bytes, bytes, bytes]:
+        """Everything, for encoders that may have to go back."""
+        return self.past.saved(), self.raster_head, self.reconstruction
+
+    def restore(self, saved: tuple[bytes, bytes, bytes]) -> None:
+        """Go back to what was saved."""
+        past, self.raster_head, self.reconstruction = saved
+        self.past.restore(past)
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------

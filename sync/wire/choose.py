@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sync.wire.block import Context, Kind, Way, decode_block, jpeg_payload, picture_payload
+from sync.wire.block import Context, Kind, decode_block, jpeg_payload
+from sync.wire.choose_picture import PictureChooser
 from sync.wire.effort import Effort
 from sync.wire.errors import WireError
 from sync.wire.jpeg import is_recompressible
 from sync.wire.jxl import encode_jpeg
 from sync.wire.limits import WireLimits
 from sync.wire.plan import Piece
-from sync.wire.raster import Order, find_range, samples_of
 from sync.wire.squeeze import compress
 
 JPEG_EFFORT_MIN = 3
 """Below it JPEG streams travel as they are: recompression runs at 16 Mbit/s (measured), and saves a fifth."""
 _HOPELESS_SHARE = 0.98
 _PROBE_BYTES = 256 * 1024
-_ZSTD_CHANCE = 1.5
-"""zstd at its fastest may be so much larger than the picture's code and still win at the level that is asked for."""
+_FAST_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,106 +39,89 @@ class Chooser:
         self._effort = effort
         self._limits = limits
         self._context = context
-        self._order: Order | None = None
+        self._pictures = PictureChooser(effort, context)
         self.used: Counter[str] = Counter()
         """Original bytes by what they were coded with."""
 
     def block(self, data: bytes, piece: Piece) -> Block:
         """Code one block that is a picture, or is not."""
-        payload = self._picture(data, piece) if piece.rasters and self._effort.jxl else None
-        return self._settled(data, Kind.PICTURE, payload, "jxl")
+        payload = self._pictures.payload(data, piece) if piece.rasters and self._effort.jxl else None
+        return self._used(self._smallest(data, Kind.PICTURE, payload))
 
-    def jpeg(self, data: bytes) -> Block:
-        """Code one block that begins as a JPEG stream."""
-        payload = None
-        if self._effort.jxl >= JPEG_EFFORT_MIN and is_recompressible(data, self._limits.jpeg_pixels_max):
-            try:
-                payload = jpeg_payload(*encode_jpeg(data), self._context)
-            except WireError:
-                payload = None
-        return self._settled(data, Kind.JPEG, payload, "jxl-jpeg")
+    def jpegs(self, frames: Sequence[bytes]) -> list[Block]:
+        """Code frames that begin as JPEG streams: each recompressed, or all as bytes in one block.
 
-    def _settled(self, data: bytes, kind: Kind, payload: bytes | None, name: str) -> Block:
-        if payload is not None and not self._zstd_may_win(data, len(payload)) and self._is_exact(kind, data, payload):
-            return self._used(Block(kind, len(data), payload), name)
-        squeezed = self._squeezed(data)
-        ways = [(Kind.ZSTD, squeezed, "zstd"), (Kind.RAW, data, "raw")]
-        if payload is not None and len(payload) < min(len(data), len(squeezed or data)):
-            ways.insert(0, (kind, payload, name))
-        for way, coded, codec in ways:
-            if coded is not None and self._is_exact(way, data, coded):
-                return self._used(Block(way, len(data), coded), codec)
-        raise WireError("bytes cannot be stored as they are")
+        What does not move in an ultrasound loop gives the same bytes in every frame; zstd finds them, JPEG XL cannot.
+        """
+        if self._effort.jxl < JPEG_EFFORT_MIN:
+            return [self._used(self._smallest(b"".join(frames), Kind.JPEG, None))]
+        before = self._context.saved()
+        blocks = [self._smallest(frame, Kind.JPEG, self._recompressed(frame)) for frame in frames]
+        after = self._context.saved()
+        together = b"".join(frames)
+        coded_bytes = sum(len(block.payload) for block in blocks)
+        if len(frames) > 1 and self._zstd_may_win(together, coded_bytes):
+            squeezed = compress(together, self._effort.zstd)
+            if len(squeezed) < coded_bytes:
+                self._context.restore(before)
+                if self._is_exact(Kind.ZSTD, together, squeezed):
+                    return [self._used(Block(Kind.ZSTD, len(together), squeezed))]
+                self._context.restore(after)
+        return [self._used(block) for block in blocks]
 
-    def _used(self, block: Block, name: str) -> Block:
-        self.used[name] += block.size_bytes
+    def _recompressed(self, frame: bytes) -> bytes | None:
+        if not is_recompressible(frame, self._limits.jpeg_pixels_max):
+            return None
+        try:
+            return jpeg_payload(*encode_jpeg(frame), self._context)
+        except WireError:
+            return None
+
+    def _used(self, block: Block) -> Block:
+        self.used[block.kind.name.lower()] += block.size_bytes
         return block
+
+    def _smallest(self, data: bytes, kind: Kind, payload: bytes | None) -> Block:
+        """The block of this kind where there is one and it is smallest; else under zstd, or as it is."""
+        may_win = payload is None or len(payload) >= len(data) or self._zstd_may_win(data, len(payload))
+        squeezed = self._squeezed(data) if may_win else None
+        ways = [(Kind.RAW, data)]
+        if squeezed is not None:
+            ways.append((Kind.ZSTD, squeezed))
+        if payload is not None:
+            ways.append((kind, payload))
+        for way, coded in sorted(ways, key=lambda each: len(each[1])):
+            if self._is_exact(way, data, coded):
+                return Block(way, len(data), coded)
+        if squeezed is None and (squeezed := self._squeezed(data)) and self._is_exact(Kind.ZSTD, data, squeezed):
+            return Block(Kind.ZSTD, len(data), squeezed)
+        raise WireError("bytes cannot be stored as they are")
 
     def _is_exact(self, kind: Kind, data: bytes, payload: bytes) -> bool:
         """Decode and compare; the context moves on only if they are equal."""
-        raster_head, reconstruction = self._context.raster_head, self._context.reconstruction
+        before = self._context.saved()
         try:
-            decoded = decode_block(kind, memoryview(payload), len(data), self._context, self._limits)
-            if decoded == data:
+            if decode_block(kind, memoryview(payload), len(data), self._context, self._limits) == data:
                 return True
         except WireError:
             pass
-        else:
-            self._context.past.take_back(len(decoded))
-        self._context.raster_head, self._context.reconstruction = raster_head, reconstruction
+        self._context.restore(before)
         return False
 
-    # --- pictures --------------------------------------------------------------------------------------------------
-
-    def _picture(self, data: bytes, piece: Piece) -> bytes | None:
-        ways = self._ways(data, piece)
-        if self._order is not None:
-            ways = [way for way in ways if way.raster.order is self._order] or ways[:1]
-        best: tuple[bytes, Way] | None = None
-        for way in ways:
-            found = self._tried(data, way, self._effort.jxl)
-            if found is not None and (best is None or len(found) < len(best[0])):
-                best = found, way
-        if best is None:
-            return None
-        self._order = best[1].raster.order
-        if piece.back:
-            return self._predicted(data, replace(best[1], back=piece.back), best[0])
-        return best[0]
-
-    def _predicted(self, data: bytes, way: Way, plain: bytes) -> bytes:
-        """The block predicted from the frame before where that is smaller, as a fast trial of both tells."""
-        effort = 1 if self._effort.jxl <= 3 else 2
-        trial = self._tried(data, way, effort)
-        rival = plain if effort == self._effort.jxl else self._tried(data, replace(way, back=0), effort)
-        if trial is None or rival is None or len(trial) >= len(rival):
-            return plain
-        found = trial if effort == self._effort.jxl else self._tried(data, way, self._effort.jxl)
-        return found if found is not None and len(found) < len(plain) else plain
-
-    def _tried(self, data: bytes, way: Way, effort: int) -> bytes | None:
-        try:
-            return picture_payload(data, way, self._context, effort, self._effort.zstd)
-        except WireError:
-            return None
-
-    def _ways(self, data: bytes, piece: Piece) -> list[Way]:
-        raster = piece.rasters[0]
-        whole = 1 if raster.order is Order.BITS else 8 * raster.word_bytes
-        low, bits = 0, whole
-        if piece.bits and find_range(samples_of(data, raster), 0, whole).depth > piece.bits:
-            low, bits = piece.low, piece.bits
-        return [Way(each, low, bits) for each in piece.rasters]
-
-    # --- bytes -----------------------------------------------------------------------------------------------------
-
-    def _zstd_may_win(self, data: bytes, payload_bytes: int) -> bool:
-        return payload_bytes >= len(data) or len(compress(data, 1)) < _ZSTD_CHANCE * payload_bytes
+    def _zstd_may_win(self, data: bytes, rival_bytes: int) -> bool:
+        """Whether zstd at the level asked for may beat so many bytes, as its fastest level and a sample tell."""
+        fast = len(compress(data, _FAST_LEVEL))
+        if fast <= rival_bytes:
+            return True
+        middle = max(0, len(data) - _PROBE_BYTES) // 2
+        sample = memoryview(data)[middle : middle + _PROBE_BYTES]
+        gain = len(compress(sample, self._effort.zstd)) / len(compress(sample, _FAST_LEVEL))
+        return fast * gain < rival_bytes * 1.1
 
     def _squeezed(self, data: bytes) -> bytes | None:
         """The data under zstd where that is worth its time."""
         probe = memoryview(data)[:_PROBE_BYTES]
-        if len(data) > _PROBE_BYTES and len(compress(probe, 1)) > _HOPELESS_SHARE * len(probe):
+        if len(data) > _PROBE_BYTES and len(compress(probe, _FAST_LEVEL)) > _HOPELESS_SHARE * len(probe):
             return None
         squeezed = compress(data, self._effort.zstd)
         return squeezed if len(squeezed) < len(data) else None

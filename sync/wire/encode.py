@@ -10,18 +10,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from sync.wire.block import Context, Past
+from sync.wire.block import Context, Kind, Past
 from sync.wire.choose import Block, Chooser
 from sync.wire.effort import FAST, PLAIN, SMALL, Effort
 from sync.wire.errors import WireCancelled, WireError
 from sync.wire.jpeg import SOI
 from sync.wire.limits import WireLimits
 from sync.wire.pixels import PartHead, filler_block, packed_block
-from sync.wire.plan import Piece, bytes_pieces, picture_pieces
+from sync.wire.plan import bytes_pieces, grouped, history, picture_pieces
 from sync.wire.rebuild import rebuild
 from sync.wire.skeleton import make_skeleton
 from sync.wire.stream import HoleStream
-from sync.wire.walk import Hole, Layout, Span, walk
+from sync.wire.walk import Hole, Layout, Picture, Span, walk
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["FAST", "PLAIN", "SMALL", "Effort", "Encoded", "encode"]
 
 _STEP_BYTES = 1 << 20
+_CODECS = {"picture": "jxl", "jpeg": "jxl-jpeg", "zstd": "zstd", "raw": "raw"}
 _HOLE_SAID_BYTES = 24
 """What one hole adds to a skeleton at most: two numbers."""
 
@@ -173,39 +174,47 @@ def _write(
     limits: WireLimits,
     cancelled: Callable[[], bool],
 ) -> str:
-    pieces = [(span, list(_pieces(span, stream, layout, limits))) for span in layout.spans]
-    history_bytes = max((piece.back for _, of_span in pieces for piece in of_span), default=0)
+    picture = layout.picture
+    history_bytes = 0 if picture is None else history(picture, _native_bytes(stream, layout), limits)
     writer.write(PartHead(restores_sha256, stream.size_bytes, history_bytes).packed())
     chooser = Chooser(effort, limits, Context(Past(history_bytes)))
-    for span, of_span in pieces:
-        start = stream.starts[span.first]
-        for piece in of_span:
+    for span in layout.spans:
+        for block in _blocks(span, stream, picture, chooser, limits):
+            writer.block(block)
             if cancelled():
                 raise WireCancelled("stopped as asked")
-            data = stream.read(start, piece.size_bytes)
-            writer.block(chooser.jpeg(data) if piece.is_jpeg else chooser.block(data, piece))
-            start += piece.size_bytes
-    writer.write(b"\0")
-    return max(chooser.used, key=lambda name: chooser.used[name])
+    writer.write(bytes((Kind.END,)))
+    return _CODECS[max(chooser.used, key=lambda kind: chooser.used[kind])]
 
 
-def _pieces(span: Span, stream: HoleStream, layout: Layout, limits: WireLimits) -> Iterator[Piece]:
-    size_bytes = stream.starts[span.last] - stream.starts[span.first]
-    if span.kind == "native" and layout.picture is not None:
-        yield from picture_pieces(layout.picture, size_bytes, limits)
-    elif span.kind == "fragments":
-        yield from _frames(span, stream, limits)
-    else:
-        yield from bytes_pieces(size_bytes)
+def _native_bytes(stream: HoleStream, layout: Layout) -> int:
+    return sum(stream.starts[span.last] - stream.starts[span.first] for span in layout.spans if span.kind == "native")
 
 
-def _frames(span: Span, stream: HoleStream, limits: WireLimits) -> Iterator[Piece]:
-    """Runs of fragments from one that begins a JPEG stream to the next; all else as bytes."""
+def _blocks(
+    span: Span, stream: HoleStream, picture: Picture | None, chooser: Chooser, limits: WireLimits
+) -> Iterator[Block]:
+    start, end = stream.starts[span.first], stream.starts[span.last]
+    if span.kind == "fragments":
+        yield from _coded_frames(span, stream, chooser, limits)
+        return
+    native = span.kind == "native" and picture is not None
+    pieces = picture_pieces(picture, end - start, limits) if native and picture else bytes_pieces(end - start)
+    for piece in pieces:
+        yield chooser.block(stream.read(start, piece.size_bytes), piece)
+        start += piece.size_bytes
+
+
+def _coded_frames(span: Span, stream: HoleStream, chooser: Chooser, limits: WireLimits) -> Iterator[Block]:
+    """Runs of fragments from one that begins a JPEG stream to the next are frames; all else is bytes."""
     numbers = range(span.first, span.last)
-    begins = [number for number in numbers if stream.read(stream.starts[number], 2) == SOI]
-    edges = [stream.starts[span.first], *(stream.starts[number] for number in begins), stream.starts[span.last]]
-    for number, (start, end) in enumerate(pairwise(edges)):
-        if number and end - start <= limits.block_bytes_max:
-            yield Piece(end - start, is_jpeg=True)
-        else:
-            yield from bytes_pieces(end - start)
+    begins = [stream.starts[number] for number in numbers if stream.read(stream.starts[number], 2) == SOI]
+    edges = [stream.starts[span.first], *begins, stream.starts[span.last]]
+    for start, end, are_frames in grouped(edges, limits.block_bytes_max):
+        if are_frames:
+            yield from chooser.jpegs([stream.read(a, b - a) for a, b in pairwise(edges[start : end + 1])])
+            continue
+        position = edges[start]
+        for piece in bytes_pieces(edges[end] - edges[start]):
+            yield chooser.block(stream.read(position, piece.size_bytes), piece)
+            position += piece.size_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import gcd
@@ -27,13 +27,38 @@ class Piece:
     low: int = 0
     bits: int = 0
     """Where the header says that the picture's bits are; ``bits`` 0 where it says nothing that differs from all."""
-    is_jpeg: bool = False
 
 
 def bytes_pieces(size_bytes: int) -> Iterator[Piece]:
     """Blocks of bytes that are no picture."""
     for start in range(0, size_bytes, BYTES_BLOCK_MAX):
         yield Piece(min(BYTES_BLOCK_MAX, size_bytes - start))
+
+
+def grouped(edges: Sequence[int], block_bytes_max: int) -> Iterator[tuple[int, int, bool]]:
+    """Frames that are coded together: numbers of the first and last edge, and whether frames lie between.
+
+    What is before the second edge begins as no frame does; a frame that is larger than a block is bytes as well.
+    """
+    first = 1
+    if edges[1] > edges[0]:
+        yield 0, 1, False
+    for number in range(1, len(edges) - 1):
+        if edges[number + 1] - edges[number] > block_bytes_max:
+            if number > first:
+                yield first, number, True
+            yield number, number + 1, False
+            first = number + 1
+        elif edges[number + 1] - edges[first] > BYTES_BLOCK_MAX and number > first:
+            yield first, number, True
+            first = number
+    if first < len(edges) - 1:
+        yield first, len(edges) - 1, True
+
+
+def history(picture: Picture, size_bytes: int, limits: WireLimits) -> int:
+    """How far back the blocks of native pixels look; the same for all of them."""
+    return max((piece.back for piece in picture_pieces(picture, size_bytes, limits)), default=0)
 
 
 def picture_pieces(picture: Picture, size_bytes: int, limits: WireLimits) -> Iterator[Piece]:
@@ -82,7 +107,7 @@ def _of_words(picture: Picture, size_bytes: int, limits: WireLimits) -> Iterator
     while done < size_bytes:
         for raster in bands:
             size = raster.bytes_count
-            yield Piece(size, _alternatives(raster), back if done >= frame_bytes else 0, low, bits)
+            yield Piece(size, _alternatives(raster, picture), back if done >= frame_bytes else 0, low, bits)
             done += size
 
 
@@ -133,8 +158,10 @@ def _bands(frame: Raster, limits: WireLimits) -> list[Raster]:
     return [replace(frame, rows=b - a, strips=strips) for a, b in pairwise(edges)]
 
 
-def _alternatives(raster: Raster) -> tuple[Raster, ...]:
-    """Colours that do not belong together, luma and chroma for instance, are better off as planes."""
+def _alternatives(raster: Raster, picture: Picture) -> tuple[Raster, ...]:
+    """Luma and chroma may be better off as planes than as the red, green and blue that a coder takes them for."""
+    if not picture.luma_chroma:
+        return (raster,)
     if raster.order is Order.COLOUR:
         return raster, replace(raster, order=Order.STACKED)
     if raster.order is Order.COLOUR_PLANES:

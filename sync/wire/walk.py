@@ -54,6 +54,7 @@ class Picture:
     bits_allocated: int
     bits_stored: int
     high_bit: int
+    luma_chroma: bool
     half_chroma: bool
     """YBR_FULL_422 and YBR_PARTIAL_422 have two samples a pixel when native (PS3.3 section C.7.6.3.1.2)."""
     big_endian: bool
@@ -279,6 +280,7 @@ class _Walk:
             bits_allocated=allocated,
             bits_stored=numbers.get(_STORED, 0),
             high_bit=numbers.get(_HIGH_BIT, 0),
+            luma_chroma=self._photometric.startswith(b"YBR"),
             half_chroma=self._photometric in (b"YBR_FULL_422", b"YBR_PARTIAL_422"),
             big_endian=big,
             words_swapped=big and vr == b"OW" and allocated == 8,
