@@ -14,7 +14,7 @@ class GatewayLimits:
     """The gateway's bounds. Times are differences on the monotonic clock."""
 
     # connections
-    connection_count_max: int = 256
+    connection_count_max: int = 1024
     header_bytes_max: int = 32 * KIB
     header_s_max: float = 20.0
     """From the first byte of a request to the end of its header: 2 kbit/s carries 5 KB in that time."""
@@ -58,6 +58,8 @@ class GatewayLimits:
     # the disk
     free_bytes_floor: int = 1 * GIB
     retry_after_s: int = 60
+    sweep_s: float = 60.0
+    """Between two looks for what need not be kept."""
 
     # rebuilding and handing over
     worker_count: int = 2
@@ -65,6 +67,9 @@ class GatewayLimits:
     worker_s_max: float = 300.0
     """2 GiB at 10 MB/s, the slowest codec on a small machine."""
     rebuild_round_count_max: int = 3
+    """How often a file may end its worker (memory, time, a crash) before a person is asked."""
+    resting_count_max: int = 10_000
+    """Files that wait for their next try; beyond it no new ones are begun until one of them is due."""
     lane_count: int = 8
     """Instances between "all parts are here" and their proof, each with its file on the disk."""
     handover_item_count_max: int = 16

@@ -5,9 +5,9 @@ The embedded PACS first, then the gateway; either can be left out in ``central.t
 
 from __future__ import annotations
 
-import contextlib
+import http.client
 import signal
-import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -110,21 +110,38 @@ def _gateway(config: CentralConfig, config_path: Path, stop: threading.Event) ->
     command = [sys.executable, "-m", "central.gateway", "--config", str(config_path)]
 
     def after_start(process: subprocess.Popen[bytes]) -> None:
-        _wait_until_it_listens(config, process, stop)
+        _wait_until_it_answers(config, process, stop)
 
     return ChildSpec("gateway", command, after_start=after_start, stop_s_max=config.gateway.limits.stop_s_max + 10.0)
 
 
-def _wait_until_it_listens(config: CentralConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+def _wait_until_it_answers(config: CentralConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
     """Its own sentence is on standard error when it cannot."""
     clock = SystemClock()
     deadline_mono_s = clock.mono_s() + GATEWAY_START_S_MAX
-    bind = config.gateway.bind
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
     while not stop.wait(0.02):
         if process.poll() is not None:
             raise SupervisorError(f"the gateway ended at once with exit code {process.returncode}; see the line above")
-        with contextlib.suppress(OSError), socket.create_connection((host, config.gateway.port), timeout=1.0):
+        if _answers(config):
             return
         if clock.mono_s() > deadline_mono_s:
-            raise SupervisorError(f"the gateway did not listen within {GATEWAY_START_S_MAX:.0f} s")
+            raise SupervisorError(f"the gateway did not answer within {GATEWAY_START_S_MAX:.0f} s")
+
+
+def _answers(config: CentralConfig) -> bool:
+    """Whether it is up; its certificate is for units to check, and names another host than this one."""
+    bind, port = config.gateway.bind, config.gateway.port
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    if config.gateway.certificate_file:
+        unchecked = ssl.create_default_context()
+        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=5, context=unchecked)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/v1/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,49 +1,21 @@
-"""``python -m central.gateway --config central.toml``: the process that units talk to."""
+"""``python -m central.gateway --config central.toml``: the process that units talk to.
+
+It listens before it loads what it needs to answer: a unit that comes back in the second of a restart waits for its
+answer instead of being refused.
+"""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import signal
 import socket
-import ssl
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-
-from appliance.clock import SystemClock
 from appliance.config import ConfigError
-from appliance.logging import log
-from central.config import CentralConfig, load_central
-from central.gateway.app import make_app
-from central.gateway.protocol import BoundedProtocol
-from central.gateway.service import Service
-from central.limits import GatewayLimits
+from central.config import load_central
 
-
-class _Config(uvicorn.Config):
-    """uvicorn's, with our bounds for ``BoundedProtocol``."""
-
-    gateway_limits: GatewayLimits
-
-
-class _Server(uvicorn.Server):
-    """Tells the service of the end before it waits for the requests under way."""
-
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
-        super().__init__(config)
-        self._service = service
-        self._hushing: asyncio.Task[None] | None = None
-
-    async def shutdown(self, sockets: Any = None) -> None:
-        self._hushing = asyncio.create_task(self._service.hush())
-        await super().shutdown(sockets)
-        await self._hushing
+BACKLOG = 128
 
 
 def main() -> int:
@@ -53,23 +25,23 @@ def main() -> int:
     arguments = parser.parse_args()
     # uvicorn raises the signal that ended it once more when it is done; the clean end is ours to tell.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         config = load_central(arguments.config)
-        tls = _server_context(config)
-        service = Service(config, SystemClock())
+        gateway = config.gateway
+        try:
+            listener = _listener(gateway.bind, gateway.port)
+        except OSError as error:
+            return _say(
+                f"port {gateway.port} (gateway.port) on {gateway.bind} cannot be used: {error.strerror}. Nothing is "
+                "lost; stop what uses it, or set gateway.port to a free port",
+                3,
+            )
+        from central.gateway.serve import serve
+
+        serve(config, listener)
     except ConfigError as error:
         return _say(str(error), 2)
-    gateway = config.gateway
-    try:
-        listener = _listener(gateway.bind, gateway.port)
-    except OSError as error:
-        return _say(
-            f"port {gateway.port} (gateway.port) on {gateway.bind} cannot be used: {error.strerror}. Nothing is lost; "
-            "stop what uses it, or set gateway.port to a free port",
-            3,
-        )
-    _Server(_settings(config, service, tls), service).run(sockets=[listener])
     return 0
 
 
@@ -83,62 +55,8 @@ def _listener(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
+    listener.listen(BACKLOG)
     return listener
-
-
-def _server_context(config: CentralConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer with the configured certificate; forward secret and authenticated ciphers only."""
-    gateway = config.gateway
-    if not gateway.certificate_file:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(gateway.certificate_file, gateway.key_file)
-    except OSError as error:
-        raise ConfigError(
-            f"gateway.certificate_file {gateway.certificate_file} and gateway.key_file {gateway.key_file} cannot be "
-            f"used: {error.strerror or error}. Nothing was changed"
-        ) from error
-    return context
-
-
-def _settings(config: CentralConfig, service: Service, tls: ssl.SSLContext | None) -> _Config:
-    limits = config.gateway.limits
-    app = make_app(service)
-    app.router.lifespan_context = _lifespan(service)
-    settings = _Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=limits.connection_count_max,
-        timeout_keep_alive=int(limits.keep_alive_s_max),
-        timeout_graceful_shutdown=int(limits.stop_s_max),
-    )
-    settings.gateway_limits = limits
-    settings.load()
-    settings.ssl = tls
-    return settings
-
-
-def _lifespan(service: Service) -> Any:
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        await service.start()
-        gateway = service.config.gateway
-        log("gateway", "ready", bind=gateway.bind, port=gateway.port, tls=bool(gateway.certificate_file))
-        yield
-        await service.stop()
-        log("gateway", "stopped")
-
-    return lifespan
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import traceback
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,9 +22,10 @@ from appliance.clock import utc_text
 from appliance.logging import log
 from central.gateway.auth import Caller, shown
 from central.gateway.bodies import answer, content_length, read_json
-from central.gateway.problems import Refusal, bad_request, not_found
+from central.gateway.problems import Refusal, bad_request, not_found, unavailable
 from central.gateway.protocol import EXTENSION, Connection
 from central.gateway.service import Service
+from central.gateway.studies import has_digit
 from central.gateway.uploads import Position, Wanted
 from sync.wire.messages import (
     EPOCH_HEADER,
@@ -36,10 +40,12 @@ from sync.wire.messages import (
 
 INTEROP_HEADER = "Upload-Draft-Interop-Version"
 PARTIAL_UPLOAD = "application/partial-upload"
+READ_PAST_BYTES_MAX = 64 * 1024
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]{44}):")
+"""Of a digest field of RFC 9530; other algorithms beside it do not matter."""
 
 Handler = Callable[[Request, Caller], Awaitable[Response]]
 OpenHandler = Callable[[Request], Awaitable[Response]]
@@ -87,6 +93,8 @@ class Routes:
                 return await handler(request)
             except Refusal as refusal:
                 return _refused(request, refusal, "")
+            except Exception as error:  # of ours: the client is told so, and the log does not quote it
+                return _refused(request, _fault(error), "")
 
         return endpoint
 
@@ -98,10 +106,14 @@ class Routes:
                 caller = await self._service.doorkeeper.caller(request.headers.get("Authorization", ""))
             except Refusal as refusal:
                 return _refused(request, refusal, "")
+            except Exception as error:  # as above
+                return _refused(request, _fault(error), "")
             try:
                 response = await handler(request, caller)
             except Refusal as refusal:
                 response = _refused(request, refusal, caller.unit.name)
+            except Exception as error:  # as above
+                response = _refused(request, _fault(error), caller.unit.name)
             unit = caller.unit
             response.headers[INBOX_HEADER] = str(self._service.inboxes.head(unit.unit_id, unit.inbox_head))
             response.headers[EPOCH_HEADER] = caller.epoch
@@ -135,7 +147,7 @@ class Routes:
     async def manifest(self, request: Request, caller: Caller) -> Response:
         """Who, what, how urgent; and what is here."""
         study = request.path_params["study"]
-        if not _UID.fullmatch(study):
+        if not _UID.fullmatch(study) or not has_digit(study):
             raise not_found("study")
         manifest = await read_json(request, Manifest, self._service.limits)
         return answer(request, await self._service.studies.take(caller.unit.unit_id, study, manifest))
@@ -161,17 +173,19 @@ class Routes:
 
     async def create(self, request: Request, caller: Caller) -> Response:
         """An upload as the draft has it; its name is the digest that ``Repr-Digest`` gives."""
-        sha256 = _repr_digest(request.headers.get("Repr-Digest", ""))
+        sha256 = _digest(request.headers.get("Repr-Digest", ""))
+        if not sha256:
+            raise bad_request("A part is named by its digest: send Repr-Digest: sha-256=:<Base64>:.")
         wanted = _wanted(request, caller, sha256, offset=0)
         self._service.uploads.check_room()
         position = await self._service.uploads.create(wanted)
         where = {"Location": f"/v1/parts/{sha256}", **self._service.uploads.limit_header()}
         has_body = wanted.content_bytes is None or wanted.content_bytes > 0
-        finishes = wanted.completes and position.size_bytes == 0
-        if position.complete or position.offset_bytes > 0 or not (has_body or finishes):
+        if position.complete or position.offset_bytes > 0 or not (has_body or wanted.completes):
             # What is here already is not taken twice: the client goes on from the offset that it is told.
             headers = {**where, **_position_headers(position)}
-            return Response(status_code=201, headers=headers | _ending(request, has_body=has_body))
+            ending = {"Connection": "close"} if _body_is_coming(request) else {}
+            return Response(status_code=201, headers=headers | ending)
         connection = _connection(request)
         if request.headers.get(INTEROP_HEADER):
             version_header = {INTEROP_HEADER: request.headers[INTEROP_HEADER]}
@@ -201,9 +215,9 @@ def _wanted(request: Request, caller: Caller, sha256: str, *, offset: int) -> Wa
     length = request.headers.get("Upload-Length")
     complete = request.headers.get("Upload-Complete", "?0").strip()
     if complete not in ("?0", "?1"):
-        raise bad_request("Upload-Complete is ?0 or ?1.", close=True)
+        raise bad_request("Upload-Complete is ?0 or ?1.")
     if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise bad_request("Parts are sent as they are, without Content-Encoding.", close=True)
+        raise bad_request("Parts are sent as they are, without Content-Encoding.")
     declared = content_length(request)
     chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
     return Wanted(
@@ -213,6 +227,7 @@ def _wanted(request: Request, caller: Caller, sha256: str, *, offset: int) -> Wa
         completes=complete == "?1",
         content_bytes=None if chunked else declared or 0,
         length_bytes=None if length is None else _number(length, "Upload-Length"),
+        content_sha256=_digest(request.headers.get("Content-Digest", "")),
     )
 
 
@@ -227,27 +242,20 @@ def _position_headers(position: Position) -> dict[str, str]:
     return headers
 
 
-def _ending(request: Request, *, has_body: bool) -> dict[str, str]:
-    """An answer before the body was read ends the connection, or the body would be taken for the next request."""
-    return {"Connection": "close"} if has_body else {}
-
-
 def _number(text: str, name: str) -> int:
     if not _NUMBER.fullmatch(text.strip()):
-        raise bad_request(f"{name} is a whole number.", close=True)
+        raise bad_request(f"{name} is a whole number.")
     return int(text)
 
 
-def _repr_digest(header: str) -> str:
-    """The SHA-256 of a ``Repr-Digest`` field (RFC 9530)."""
+def _digest(header: str) -> str:
+    """The SHA-256 of a ``Repr-Digest`` or ``Content-Digest`` field (RFC 9530); empty when it has none."""
     found = _DIGEST.search(header)
     try:
         digest = b64decode(found[1], validate=True) if found else b""
     except (Base64Error, ValueError):
         digest = b""
-    if len(digest) != 32:
-        raise bad_request("A part is named by its digest: send Repr-Digest: sha-256=:<Base64>:.", close=True)
-    return digest.hex()
+    return digest.hex() if len(digest) == 32 else ""
 
 
 def _connection(request: Request) -> Connection:
@@ -257,11 +265,28 @@ def _connection(request: Request) -> Connection:
 
 def _refused(request: Request, refusal: Refusal, unit: str) -> Response:
     log("gateway.app", "refused", code=refusal.code, status=refusal.status, method=request.method, unit=unit or "-")
-    return refusal.response()
+    return refusal.response(close=_body_is_coming(request))
+
+
+def _body_is_coming(request: Request) -> bool:
+    """Whether much of a body is still to come: reading past it would keep a bad link busy for nothing."""
+    declared = content_length(request)
+    return _connection(request).in_body and (declared is None or declared > READ_PAST_BYTES_MAX)
+
+
+def _fault(error: Exception) -> Refusal:
+    """A database in trouble passes; anything else is a mistake of ours, told by its place and never by its text."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    log("gateway.app", "fault", why=type(error).__name__, place=f"{Path(last.filename).name}:{last.lineno}")
+    if isinstance(error, SQLAlchemyError):
+        return unavailable()
+    detail = "This is a mistake in the gateway. What it has confirmed is safe; trying again later is safe too."
+    return Refusal(500, "fault", "A fault of the gateway", detail, headers={"Retry-After": "30"})
 
 
 async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
     detail = "There is nothing here." if status == 404 else "This is not how it is asked."
-    return Refusal(status, "about:blank", error.detail, f"{detail} Nothing was changed.").response()
+    refusal = Refusal(status, "about:blank", error.detail, f"{detail} Nothing was changed.")
+    return refusal.response(close=_body_is_coming(request))

@@ -42,7 +42,6 @@ class Outcome:
 class _Parcel:
     item: SendItem
     alone: bool
-    store: bool
     done: asyncio.Future[Outcome]
 
 
@@ -78,14 +77,7 @@ class Handover:
 
     async def deliver(self, item: SendItem, *, alone: bool) -> Outcome:
         """Store and prove one file; returns when there is an outcome for it, however long the PACS is away."""
-        return await self._put(item, alone=alone, store=True)
-
-    async def prove(self, item: SendItem) -> Outcome:
-        """Have the PACS prove once more that it holds the file; asked once, without patience."""
-        return (await asyncio.to_thread(self._attempt, [item], store=False))[item.item_id]
-
-    async def _put(self, item: SendItem, *, alone: bool, store: bool) -> Outcome:
-        parcel = _Parcel(item, alone, store, asyncio.get_running_loop().create_future())
+        parcel = _Parcel(item, alone, asyncio.get_running_loop().create_future())
         self._waiting.append(parcel)
         self._wake.set()
         try:
@@ -93,6 +85,12 @@ class Handover:
         finally:
             if parcel in self._waiting:
                 self._waiting.remove(parcel)
+
+    async def prove(self, items: Sequence[SendItem]) -> dict[int, Outcome]:
+        """Have the PACS prove once more that it holds these files; asked once, without patience."""
+        if not items:
+            return {}
+        return await asyncio.to_thread(self._attempt, items, store=False)
 
     async def _carry(self) -> None:
         while True:

@@ -88,6 +88,20 @@ class Objects:
             except (BaseError, OSError) as error:
                 raise ObjectError(type(error).__name__) from error
 
+    def older_than(self, wall_s: float) -> Iterator[list[str]]:
+        """Keys of objects that were written before, some at a time.
+
+        Raises:
+            ObjectError: If the store cannot be listed.
+        """
+        try:
+            for some in obstore.list(self._store):
+                old = [str(one["path"]) for one in some if one["last_modified"].timestamp() < wall_s]
+                if old:
+                    yield old
+        except (BaseError, OSError) as error:
+            raise ObjectError(type(error).__name__) from error
+
     def free_bytes(self) -> int | None:
         """Room left on the disk; ``None`` where nobody can say."""
         if self.folder is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from appliance.clock import Clock
 from appliance.domain.failure import FailureKind
+from appliance.domain.values import Evidence
 from appliance.logging import log
 from central.gateway.assembly import PartSpoiled
 from central.gateway.handover import Handover, Outcome
@@ -53,6 +54,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._headers: set[str] = set()
         self._unpacking: dict[str, asyncio.Task[None]] = {}
+        self._header_tries: dict[str, int] = {}
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._resting: dict[int, asyncio.TimerHandle] = {}
         self._random = random.Random()
@@ -108,7 +110,10 @@ class Pipeline:
             await self._settler.spoiled(spoiled.sha256)
         except WorkerError as error:
             log("gateway.pipeline", "header part unusable", part=header, code=error.code, why=error.reason)
-            if error.about_parts:
+            tries = self._header_tries[header] = self._header_tries.get(header, 0) + 1
+            final = error.code == "wire" or tries >= self._limits.rebuild_round_count_max
+            if error.about_parts and final:
+                del self._header_tries[header]
                 await self._settler.header_unusable(header, error.code)
             else:
                 self._later(header)
@@ -124,7 +129,7 @@ class Pipeline:
     # --- files -----------------------------------------------------------------------------------------------------
 
     async def _fill_lanes(self) -> None:
-        free = self._limits.lane_count - len(self._lanes)
+        free = min(self._limits.lane_count - len(self._lanes), self._limits.resting_count_max - len(self._resting))
         if free <= 0:
             return
         busy = {*self._lanes, *self._resting}
@@ -147,10 +152,7 @@ class Pipeline:
         except UnfitError as error:
             await self._settler.unfit(row, error.code, error.reason)
         except WorkerError as error:
-            if error.about_parts and row.attempt_count + 1 >= self._limits.rebuild_round_count_max:
-                await self._settler.unfit(row, "rebuild-failed", error.reason)
-            else:
-                await self._rest(row, error.code, None)
+            await self._worker_failed(row, error)
         except (ObjectError, OSError) as error:
             await self._rest(row, type(error).__name__, None)
         except Exception as error:  # a mistake of ours must not end the lane for all others
@@ -166,7 +168,7 @@ class Pipeline:
             await self._settler.wait_for_parts(row)
             return
         try:
-            path = await self._rebuilder.rebuild(row, recipe, folder)
+            made = await self._rebuilder.rebuild(row, recipe, folder)
         except UnfitError:
             if recipe.own:
                 raise
@@ -174,8 +176,17 @@ class Pipeline:
             await self._settler.own_parts_only(row)
             return
         await self._settler.rebuilt(row)
-        outcome = await self._handover.deliver(send_item(row, path), alone=row.attempt_count > 0)
+        outcome = await self._handover.deliver(send_item(made.row, made.path), alone=row.attempt_count > 0)
         await self._settle(row, outcome)
+
+    async def _worker_failed(self, row: FileRow, error: WorkerError) -> None:
+        """A file that ended its worker again and again is for a person; a full disk is not the file's fault."""
+        if error.about_parts:
+            await self._database.writing(rows.note_round, row.file_id)
+            if row.round_count + 1 >= self._limits.rebuild_round_count_max:
+                await self._settler.unfit(row, "rebuild-failed", str(error))
+                return
+        await self._rest(row, error.code, None)
 
     async def _settle(self, row: FileRow, outcome: Outcome) -> None:
         failure = outcome.failure
@@ -200,8 +211,8 @@ class Pipeline:
         self._wake.set()
 
 
-def send_item(row: FileRow, path: Path) -> SendItem:
-    """A rebuilt file as the adapters take it."""
+def send_item(row: FileRow, path: Path, earlier: Evidence | None = None) -> SendItem:
+    """A file as the adapters take it: rebuilt at ``path``, or proved ``earlier`` and not here."""
     return SendItem(
         item_id=row.file_id,
         sop_instance_uid=row.sop_instance_uid,
@@ -213,6 +224,7 @@ def send_item(row: FileRow, path: Path) -> SendItem:
         sha256=row.sha256,
         path=path,
         stat=row.stat,
+        earlier=earlier,
     )
 
 

@@ -19,10 +19,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Refusal(Exception):
-    """Ends a request with a problem document.
-
-    ``close`` says that the connection ends with it, because a body that nobody wants may still be coming.
-    """
+    """Ends a request with a problem document."""
 
     def __init__(
         self,
@@ -33,7 +30,6 @@ class Refusal(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, object] | None = None,
-        close: bool = False,
     ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
@@ -42,18 +38,20 @@ class Refusal(Exception):
         self.detail = detail
         self.headers = dict(headers or {})
         self.members = dict(members or {})
-        self.close = close
 
     @property
     def code(self) -> str:
         """The last word of its type, for the log."""
         return self.type.rpartition(":")[2].rpartition("#")[2]
 
-    def response(self) -> Response:
-        """The document, without a patient's or a file's content in it."""
+    def response(self, *, close: bool = False) -> Response:
+        """The document, without a patient's or a file's content in it.
+
+        ``close`` ends the connection with it, because a body that nobody wants is still coming.
+        """
         body = {"type": self.type, "title": self.title, "status": self.status, "detail": self.detail, **self.members}
         headers = {**self.headers, "Cache-Control": "no-store"}
-        if self.close:
+        if close:
             headers["Connection"] = "close"
         return Response(msgspec.json.encode(body), self.status, headers, media_type=MEDIA_TYPE)
 
@@ -107,7 +105,7 @@ def wrong_digest() -> Refusal:
 def too_large(what: str, limit: int, headers: Mapping[str, str] | None = None) -> Refusal:
     """413."""
     detail = f"{what} may have {limit} bytes at most. Nothing was changed."
-    return Refusal(413, "too-large", "Too large", detail, headers=headers, close=True)
+    return Refusal(413, "too-large", "Too large", detail, headers=headers)
 
 
 def not_found(what: str = "part") -> Refusal:
@@ -115,17 +113,15 @@ def not_found(what: str = "part") -> Refusal:
     return Refusal(404, "not-found", f"No such {what}", f"This unit has named no such {what}. Nothing was changed.")
 
 
-def bad_request(detail: str, *, close: bool = False) -> Refusal:
+def bad_request(detail: str) -> Refusal:
     """400 for what cannot be understood."""
-    return Refusal(
-        400, "bad-request", "The request cannot be understood", f"{detail} Nothing was changed.", close=close
-    )
+    return Refusal(400, "bad-request", "The request cannot be understood", f"{detail} Nothing was changed.")
 
 
 def busy(detail: str, retry_after_s: int) -> Refusal:
     """429: as many at once as may be."""
     headers = {"Retry-After": str(retry_after_s)}
-    return Refusal(429, "busy", "Too much at once", f"{detail} Nothing was changed.", headers=headers, close=True)
+    return Refusal(429, "busy", "Too much at once", f"{detail} Nothing was changed.", headers=headers)
 
 
 def no_room(retry_after_s: int) -> Refusal:
@@ -137,14 +133,13 @@ def no_room(retry_after_s: int) -> Refusal:
         "The disk of the centre is nearly full. What it has promised is safe, and studies wait safely on the unit; "
         "the administrator of the centre has to make room.",
         headers={"Retry-After": str(retry_after_s)},
-        close=True,
     )
 
 
 def unauthorized(code: str, detail: str, status: int = 401) -> Refusal:
     """401 or 403: who asks may not."""
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    return Refusal(status, code, "Not allowed", detail, headers=headers, close=True)
+    return Refusal(status, code, "Not allowed", detail, headers=headers)
 
 
 def _length(size_bytes: int) -> dict[str, str]:
@@ -165,17 +160,40 @@ def stopping(offset: int) -> Refusal:
         "The gateway restarts",
         "What was received is kept. Go on in a moment.",
         headers={"Retry-After": "1", "Upload-Offset": str(offset), "Upload-Complete": "?0"},
-        close=True,
     )
 
 
-def unavailable(offset: int) -> Refusal:
-    """503: disk, object store or database did not work this time."""
+def too_slow(offset: int) -> Refusal:
+    """408: nothing came for too long."""
+    return Refusal(
+        408,
+        "idle",
+        "Nothing came",
+        f"No byte came for too long. What was received up to {offset} is kept; go on from there.",
+        headers={"Upload-Offset": str(offset), "Upload-Complete": "?0"},
+    )
+
+
+def unavailable(offset: int | None = None) -> Refusal:
+    """503: disk, object store or database did not work this time; ``offset`` is where a part stands."""
+    kept = "" if offset is None else f" What was received up to {offset} is kept."
+    where = {} if offset is None else {"Upload-Offset": str(offset), "Upload-Complete": "?0"}
     return Refusal(
         503,
         "storage",
         "The centre cannot store now",
-        f"What was received up to {offset} is kept. Try again in a moment.",
-        headers={"Retry-After": "5", "Upload-Offset": str(offset), "Upload-Complete": "?0"},
-        close=True,
+        f"Its disk, object store or database does not answer.{kept} Try again in a moment.",
+        headers={"Retry-After": "5", **where},
+    )
+
+
+def wrong_content(offset: int) -> Refusal:
+    """460: the bytes of one append do not have the digest that its Content-Digest says."""
+    return Refusal(
+        460,
+        "wrong-content-digest",
+        "The bytes of this append do not have their digest",
+        f"They were damaged on the way and are not kept. Send them once more from {offset}.",
+        headers={"Upload-Offset": str(offset), "Upload-Complete": "?0"},
+        members={"expected-offset": offset},
     )

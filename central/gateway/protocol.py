@@ -32,6 +32,11 @@ class Connection:
         cycle = self._protocol.cycle
         return b"" if cycle is None else bytes(cycle.body)
 
+    @property
+    def in_body(self) -> bool:
+        """Whether the request's body has not come to its end."""
+        return self._protocol.in_message
+
     def interim(self, status_line: str, headers: Mapping[str, str]) -> None:
         """An informational answer, before the final one."""
         lines = [f"HTTP/1.1 {status_line}", *(f"{name}: {value}" for name, value in headers.items())]
@@ -64,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self._in_message = False
+        self.in_message = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -83,7 +88,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().data_received(data)
         except _HeaderTooLarge:  # pragma: no cover - httptools wraps it
             self._refuse_header()
-        if self.cycle is not None and self.cycle.response_complete and not self._in_message and not self.pipeline:
+        if self.cycle is not None and self.cycle.response_complete and not self.in_message and not self.pipeline:
             self._wait_for_next()
 
     def send_400_response(self, msg: str) -> None:
@@ -95,7 +100,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._header_bytes = 0
-        self._in_message = True
+        self.in_message = True
         self._watch_header()
         self.scope["extensions"] = {EXTENSION: Connection(self)}  # type: ignore[dict-item]  # our own extension
 
@@ -116,12 +121,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]  # stands in for it
 
     def on_message_complete(self) -> None:
-        self._in_message = False
+        self.in_message = False
         super().on_message_complete()
 
     def close_after_answer(self) -> None:
         """Close; when a body is still coming, say so first and read past it for a moment, or the answer may be lost."""
-        if not self._in_message or self.transport.is_closing():
+        if not self.in_message or self.transport.is_closing():
             self.transport.close()
             return
         if self._linger_timer is None:

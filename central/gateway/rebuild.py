@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -26,6 +26,14 @@ class UnfitError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """A rebuilt file; ``row`` is about it as it says of itself."""
+
+    row: FileRow
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilder:
     """What rebuilding needs."""
 
@@ -44,7 +52,7 @@ class Rebuilder:
         await self._fetch(header, path)
         return await self.workers.unpack(header, path)
 
-    async def rebuild(self, row: FileRow, recipe: Recipe, folder: Path) -> Path:
+    async def rebuild(self, row: FileRow, recipe: Recipe, folder: Path) -> Made:
         """The file, in ``folder``.
 
         Raises:
@@ -67,8 +75,7 @@ class Rebuilder:
         digest, size_bytes = await asyncio.to_thread(sha256_of, out_path)
         if digest != row.sha256 or size_bytes != row.size_bytes:
             raise UnfitError("parts-unfit", f"the parts make another file, of {size_bytes} bytes")
-        _check_identity(row, made.identity)
-        return out_path
+        return Made(_identified(row, made.identity), out_path)
 
     async def _fetch(self, sha256: str, path: Path) -> None:
         pieces: list[Chunk] = await self.database.reading(_chunks, sha256)
@@ -79,8 +86,12 @@ def _chunks(connection: Connection, sha256: str) -> list[Chunk]:
     return chunks_of(connection, sha256)
 
 
-def _check_identity(row: FileRow, identity: dict[str, str]) -> None:
-    """A manifest must not file a study under other identifiers than its own."""
+def _identified(row: FileRow, identity: dict[str, str]) -> FileRow:
+    """The row with SOP class and transfer syntax as the file has them.
+
+    Raises:
+        UnfitError: If it has other identifiers: a manifest must not file a study under those of another.
+    """
     said = {
         "StudyInstanceUID": row.study_instance_uid,
         "SeriesInstanceUID": row.series_instance_uid,
@@ -89,3 +100,8 @@ def _check_identity(row: FileRow, identity: dict[str, str]) -> None:
     other = [key for key, value in said.items() if identity and identity.get(key) != value]
     if other:
         raise UnfitError("identity-mismatch", f"the file names another {other[0]} than the manifest")
+    return replace(
+        row,
+        sop_class_uid=identity.get("SOPClassUID") or row.sop_class_uid,
+        transfer_syntax_uid=identity.get("TransferSyntaxUID") or row.transfer_syntax_uid,
+    )

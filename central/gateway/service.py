@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
 from sqlite3 import OperationalError as _SqliteError
 
@@ -24,6 +23,7 @@ from central.gateway.pipeline import Pipeline
 from central.gateway.rebuild import Rebuilder
 from central.gateway.settle import Settler
 from central.gateway.studies import Studies
+from central.gateway.sweep import Sweeper
 from central.gateway.uploads import Uploads
 from central.gateway.workers import WorkerPool
 from central.store.database import Database, StoreError
@@ -81,17 +81,18 @@ class Service:
         self.pipeline = Pipeline(self.database, rebuilder, self.handover, self.settler, limits, clock, work_dir)
         self.uploads = Uploads(self.database, self.objects, limits, clock, self.pipeline.part_completed)
         self.studies = Studies(self.database, self.uploads, self.settler, self.pipeline, self.inboxes, limits, clock)
-        self.checks = Checks(self.database, rebuilder, self.handover, self.settler, self.pipeline, limits, work_dir)
-        self._running: asyncio.Task[None] | None = None
+        self.checks = Checks(self.database, self.handover, self.settler, limits)
+        self.sweeper = Sweeper(self.database, self.objects, limits, clock, config.gateway.parts_keep_days)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def _poke(self) -> None:
         self.pipeline.poke()
 
     async def start(self) -> None:
         """Begin to rebuild and hand over; what was under way when the last process ended goes on."""
-        await self.workers.start()
         self.handover.start()
-        self._running = asyncio.create_task(self.pipeline.run())
+        work = (self.workers.start(), self.pipeline.run(), self.sweeper.run())
+        self._tasks = [asyncio.create_task(one) for one in work]
 
     async def hush(self) -> None:
         """Let every request come to an end: what was received is written, and who waits is answered."""
@@ -101,10 +102,9 @@ class Service:
     async def stop(self) -> None:
         """End everything; the database knows where to go on."""
         await self.hush()
-        if self._running is not None:
-            self._running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._running
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.handover.stop()
         await self.workers.close()
         self.database.close()

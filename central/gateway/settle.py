@@ -57,22 +57,27 @@ class Settler:
         """The PACS proved that it holds the file: receipts for all units that named it."""
 
         def work(connection: Connection) -> dict[str, int]:
+            if not rows.is_rebuilding(connection, row.file_id):
+                return {}
             rows.note_verified(connection, row.file_id, msgspec.json.encode(evidence).decode("utf-8"), self._now())
             return self._sign_all(connection, row, evidence, claims_of(connection, row.file_id))
 
         self._inboxes.wake(await self._database.writing(work))
         log("gateway.settle", "verified", sop=row.sop_instance_uid, size_bytes=row.size_bytes, method=evidence.method)
 
-    async def verified_again(self, unit_id: str, row: FileRow, evidence: Evidence) -> None:
-        """The PACS still holds it: a new receipt for the unit that asked, in the answer and not in its inbox."""
+    async def verified_again(self, unit_id: str, row: FileRow, evidence: Evidence) -> tuple[bytes, bytes]:
+        """The PACS still holds it: a new receipt for the unit that asked, in the answer and not in its inbox.
 
-        def work(connection: Connection) -> None:
+        ``evidence`` is the first proof's: what later ones are compared with stays what it was.
+        """
+
+        def work(connection: Connection) -> tuple[bytes, bytes]:
             now, epoch = self._now(), current_epoch(connection)
-            rows.note_verified(connection, row.file_id, msgspec.json.encode(evidence).decode("utf-8"), now)
             signed = sign(self._keys, unit_id, row, evidence, pacs=self._pacs, at=now, epoch=epoch)
             set_receipt(connection, unit_id, row.file_id, *signed)
+            return signed
 
-        await self._database.writing(work)
+        return await self._database.writing(work)
 
     async def lost(self, row: FileRow) -> None:
         """The PACS has lost it: it goes there again from the parts that are here, or the unit is asked for them."""

@@ -73,6 +73,8 @@ class Studies:
             if one.restores_sha256 and not _is_sha256(one.restores_sha256):
                 raise bad_request("restores_sha256 is no SHA-256.")
         for instance in manifest.instances:
+            if not all(map(has_digit, (instance.sop_instance_uid, instance.series_instance_uid))):
+                raise bad_request("A UID has digits.")
             names = (instance.header, instance.pixels, instance.preview)
             if any(name and not _is_sha256(name) for name in names):
                 raise bad_request("The name of a part is no SHA-256.")
@@ -97,6 +99,11 @@ class Studies:
         unneeded = rows.unneeded(connection, unit_id, missing)
         parts = {name: _part(known[name], not_needed=name in unneeded) for name in names}
         return ManifestAnswer(revision=manifest.revision, parts=parts, instances=instances), heads
+
+
+def has_digit(uid: str) -> bool:
+    """What every UID has and what ``.`` and ``..`` have not, which must never stand in a path of the PACS."""
+    return any(c.isdigit() for c in uid)
 
 
 def too_many(what: str, limit: int) -> Refusal:

@@ -48,6 +48,8 @@ class Wanted:
     """Of its body; ``None`` when it is chunked."""
     length_bytes: int | None
     """``Upload-Length``."""
+    content_sha256: str = ""
+    """Of the body, when the client says it (``Content-Digest``): damage is found an append and not a part later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +166,14 @@ class Uploads:
         size = self._check(row, wanted)
         hashed, hash_ = self._hashes.pop(wanted.sha256, (0, hashlib.sha256()))
         running_hash = hash_ if hashed == row.offset_bytes else None
+        hash_before = running_hash.copy() if running_hash is not None else None
+        content_hash = hashlib.sha256()
 
         async def write(offset_bytes: int, data: bytes) -> None:
             if running_hash is not None:
                 await asyncio.to_thread(running_hash.update, data)
+            if wanted.content_sha256:
+                await asyncio.to_thread(content_hash.update, data)
             await self._write(wanted, offset_bytes, data)
 
         room = self._limits.append_bytes_max if size == UNKNOWN_SIZE else size - row.offset_bytes
@@ -177,6 +183,11 @@ class Uploads:
         if end is End.LOST:
             assert mine.failure is not None
             raise await self._as_refusal(wanted, mine.failure)
+        if end is End.WHOLE and wanted.content_sha256 not in ("", content_hash.hexdigest()):
+            await self._database.writing(rows.rewind_part, wanted.sha256, row.offset_bytes)
+            if hash_before is not None:
+                self._remember(wanted.sha256, row.offset_bytes, hash_before)
+            raise problems.wrong_content(row.offset_bytes)
         if running_hash is not None:
             self._remember(wanted.sha256, offset, running_hash)
         if size == UNKNOWN_SIZE and end is End.WHOLE and wanted.completes:
@@ -191,6 +202,8 @@ class Uploads:
             raise problems.inconsistent_length(f"More than the {size} bytes of the part were sent.", offset)
         if end is End.WHOLE and wanted.completes:
             raise problems.inconsistent_length(f"The part has {size} bytes and ended at {offset}.", offset)
+        if end is End.IDLE:
+            raise problems.too_slow(offset)
         if end is End.OVERTAKEN and self._stopping:
             raise problems.stopping(offset)
         if end is End.OVERTAKEN:

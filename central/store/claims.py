@@ -61,10 +61,3 @@ def claimed_file(
     )
     found = connection.scalar(named.where(same))
     return file_rows(connection, [found])[0] if found is not None else None
-
-
-def receipt_of(connection: Connection, unit_id: str, file_id: int) -> tuple[bytes | None, bytes | None]:
-    """Statement and signature of the receipt that this unit got for a file."""
-    mine = and_(claim.c.unit_id == unit_id, claim.c.file_id == file_id)
-    row = connection.execute(select(claim.c.statement, claim.c.signature).where(mine)).one_or_none()
-    return (None, None) if row is None else (row.statement, row.signature)

@@ -87,13 +87,15 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
+    """``hide_parameters``: what a statement was about may be a patient's name, and errors end in the log."""
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": BUSY_S_MAX})
+            engine = create_engine(parsed, connect_args={"timeout": BUSY_S_MAX}, hide_parameters=True)
             _prepare_sqlite(engine)
             return engine
-        return create_engine(parsed, pool_size=READER_COUNT + WRITER_COUNT_POSTGRES, pool_pre_ping=True)
+        pool_size = READER_COUNT + WRITER_COUNT_POSTGRES
+        return create_engine(parsed, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True)
     except (SQLAlchemyError, ImportError) as error:
         raise StoreError(f"gateway.database_url cannot be used: {error}. Nothing was changed") from error
 

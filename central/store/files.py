@@ -152,10 +152,10 @@ def start_what_is_whole(connection: Connection, rows: Iterable[FileRow], at: str
 
 
 def rebuilding(connection: Connection, count_max: int, without: Iterable[int]) -> list[FileRow]:
-    """The next files to rebuild: urgent ones first, then in the order they were announced."""
+    """The next files to rebuild: urgent ones first, then those tried least often, then by age."""
     skip = set(without)
     waiting = select(*_FIELDS).where(file.c.state == InstanceState.REBUILDING.value)
-    waiting = waiting.order_by(file.c.stat.desc(), file.c.file_id).limit(count_max + len(skip))
+    waiting = waiting.order_by(file.c.stat.desc(), file.c.attempt_count, file.c.file_id).limit(count_max + len(skip))
     return [row for row in (FileRow(*found) for found in connection.execute(waiting)) if row.file_id not in skip][
         :count_max
     ]
@@ -170,6 +170,17 @@ def note_attempt(connection: Connection, file_id: int, code: str) -> None:
     """It did not work this time."""
     counted = {"attempt_count": file.c.attempt_count + 1, "problem_code": code}
     connection.execute(update(file).where(file.c.file_id == file_id).values(**counted))
+
+
+def note_round(connection: Connection, file_id: int) -> None:
+    """It ended its worker."""
+    connection.execute(update(file).where(file.c.file_id == file_id).values(round_count=file.c.round_count + 1))
+
+
+def is_rebuilding(connection: Connection, file_id: int) -> bool:
+    """Whether it still is; the row is locked until the transaction ends, so that only one process settles it."""
+    state = select(file.c.state).where(file.c.file_id == file_id).with_for_update()
+    return connection.scalar(state) == InstanceState.REBUILDING.value
 
 
 def note_verified(connection: Connection, file_id: int, evidence: str, at: str) -> None:

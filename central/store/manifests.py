@@ -69,34 +69,36 @@ def _merge_study(connection: Connection, unit_id: str, study_uid: str, manifest:
 def _files(connection: Connection, study_uid: str, manifest: Manifest, at: str) -> list[int]:
     """Rows of the instances, made where they are missing."""
     known = _known_files(connection, study_uid, manifest.instances)
-    for one in manifest.instances:
-        if (one.sop_instance_uid, one.sha256) not in known:
-            row = {
-                "study_instance_uid": study_uid,
-                "series_instance_uid": one.series_instance_uid,
-                "sop_instance_uid": one.sop_instance_uid,
-                "sop_class_uid": one.sop_class_uid,
-                "transfer_syntax_uid": one.transfer_syntax_uid,
-                "sha256": one.sha256,
-                "size_bytes": one.size_bytes,
-                "state": InstanceState.ANNOUNCED.value,
-                "stat": False,
-                "own_parts_only": False,
-                "round_count": 0,
-                "attempt_count": 0,
-                "problem": "",
-                "problem_code": "",
-                "announced_at": at,
-            }
-            made = connection.execute(insert(file).values(**row)).inserted_primary_key
-            assert made is not None
-            known[one.sop_instance_uid, one.sha256] = int(made[0])
+    missing = [one for one in manifest.instances if (one.sop_instance_uid, one.sha256) not in known]
+    if missing:
+        insert_missing(connection, file, [_new_file(study_uid, one, at) for one in missing])
+        known = _known_files(connection, study_uid, manifest.instances)
     ids = [known[one.sop_instance_uid, one.sha256] for one in manifest.instances]
     if manifest.priority == STAT:
         for some in batches(map(str, ids)):
             wanted = file.c.file_id.in_([int(i) for i in some])
             connection.execute(update(file).where(wanted, file.c.stat.is_(False)).values(stat=True))
     return ids
+
+
+def _new_file(study_uid: str, one: InstanceInfo, at: str) -> dict[str, object]:
+    return {
+        "study_instance_uid": study_uid,
+        "series_instance_uid": one.series_instance_uid,
+        "sop_instance_uid": one.sop_instance_uid,
+        "sop_class_uid": one.sop_class_uid,
+        "transfer_syntax_uid": one.transfer_syntax_uid,
+        "sha256": one.sha256,
+        "size_bytes": one.size_bytes,
+        "state": InstanceState.ANNOUNCED.value,
+        "stat": False,
+        "own_parts_only": False,
+        "round_count": 0,
+        "attempt_count": 0,
+        "problem": "",
+        "problem_code": "",
+        "announced_at": at,
+    }
 
 
 def _known_files(

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from central.store.database import insert_missing
-from central.store.tables import chunk, garbage, part, part_unit
+from central.store.tables import chunk, claim, garbage, part, part_unit
 from sync.wire.messages import PartInfo, PartKind
 
 UNKNOWN_SIZE = -1
@@ -188,6 +188,15 @@ def some_garbage(connection: Connection, count_max: int) -> list[str]:
     return list(connection.scalars(select(garbage.c.object_key).limit(count_max)))
 
 
+def known_objects(connection: Connection, object_keys: Iterable[str]) -> set[str]:
+    """Those of these objects that a chunk names, or that are garbage already."""
+    known: set[str] = set()
+    for some in batches(object_keys):
+        known.update(connection.scalars(select(chunk.c.object_key).where(chunk.c.object_key.in_(some))))
+        known.update(connection.scalars(select(garbage.c.object_key).where(garbage.c.object_key.in_(some))))
+    return known
+
+
 def garbage_is_gone(connection: Connection, object_keys: Iterable[str]) -> None:
     """They were deleted from the object store."""
     for some in batches(object_keys):
@@ -212,9 +221,25 @@ def reset_part(connection: Connection, sha256: str, *, bad: bool = False) -> Non
     )
 
 
+def rewind_part(connection: Connection, sha256: str, offset_bytes: int) -> None:
+    """What was appended from an offset on is not kept."""
+    later = [piece for piece in chunks_of(connection, sha256) if piece.offset_bytes >= offset_bytes]
+    throw_away(connection, [piece.object_key for piece in later])
+    connection.execute(delete(chunk).where(chunk.c.sha256 == sha256, chunk.c.offset_bytes >= offset_bytes))
+    unfinished = and_(part.c.sha256 == sha256, part.c.complete.is_(False))
+    connection.execute(update(part).where(unfinished).values(offset_bytes=offset_bytes))
+
+
 def cancel_part(connection: Connection, unit_id: str, sha256: str) -> None:
-    """A unit gives a part up: when nobody else has named it, what is here of it goes, unless it is complete."""
+    """A unit gives a part up: what is here of it goes when nobody else has named it and it is not complete.
+
+    For this unit it does not exist from now on, unless a manifest of its names it.
+    """
     others = select(part_unit.c.unit_id).where(part_unit.c.sha256 == sha256, part_unit.c.unit_id != unit_id)
     row = part_row(connection, sha256)
     if row is not None and not row.complete and connection.scalar(others.limit(1)) is None:
         reset_part(connection, sha256)
+    named = or_(claim.c.header == sha256, claim.c.pixels == sha256, claim.c.preview == sha256)
+    if connection.scalar(select(claim.c.file_id).where(claim.c.unit_id == unit_id, named).limit(1)) is None:
+        mine = and_(part_unit.c.unit_id == unit_id, part_unit.c.sha256 == sha256)
+        connection.execute(delete(part_unit).where(mine))

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -126,6 +127,7 @@ file = Table(
     Column("rebuilt_at", String(32)),
     Column("verified_at", String(32)),
     Column("evidence", Text),
+    UniqueConstraint("sha256", "sop_instance_uid", "study_instance_uid"),
 )
 """One instance as some unit stored it: UIDs and SHA-256. ``own_parts_only``: parts of others did not fit it."""
 
@@ -178,7 +180,7 @@ chunk = Table(
     Column("sha256", String(64), primary_key=True),
     Column("offset_bytes", BigInteger, primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("object_key", String(160), nullable=False),
+    Column("object_key", String(160), nullable=False, index=True),
 )
 
 garbage = Table(

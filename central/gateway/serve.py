@@ -1,0 +1,108 @@
+"""uvicorn around the service: TLS, bounds on connections, and an end in which every request is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from appliance.clock import SystemClock
+from appliance.config import ConfigError
+from appliance.logging import log
+from central.config import CentralConfig
+from central.gateway.app import make_app
+from central.gateway.protocol import BoundedProtocol
+from central.gateway.service import Service
+from central.limits import GatewayLimits
+
+
+class _Config(uvicorn.Config):
+    """uvicorn's, with our bounds for ``BoundedProtocol``."""
+
+    gateway_limits: GatewayLimits
+
+
+class _Server(uvicorn.Server):
+    """Tells the service of the end before it waits for the requests under way."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+        self._hushing: asyncio.Task[None] | None = None
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        self._hushing = asyncio.create_task(self._service.hush())
+        await super().shutdown(sockets)
+        await self._hushing
+
+
+def serve(config: CentralConfig, listener: socket.socket) -> None:
+    """Answer on ``listener`` until SIGTERM or Ctrl-C.
+
+    Raises:
+        ConfigError: If certificate, database, keys or object store cannot be used.
+    """
+    tls = _server_context(config)
+    service = Service(config, SystemClock())
+    _Server(_settings(config, service, tls), service).run(sockets=[listener])
+
+
+def _server_context(config: CentralConfig) -> ssl.SSLContext | None:
+    """TLS 1.2 or newer with the configured certificate; forward secret and authenticated ciphers only."""
+    gateway = config.gateway
+    if not gateway.certificate_file:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(gateway.certificate_file, gateway.key_file)
+    except OSError as error:
+        raise ConfigError(
+            f"gateway.certificate_file {gateway.certificate_file} and gateway.key_file {gateway.key_file} cannot be "
+            f"used: {error.strerror or error}. Nothing was changed"
+        ) from error
+    return context
+
+
+def _settings(config: CentralConfig, service: Service, tls: ssl.SSLContext | None) -> _Config:
+    limits = config.gateway.limits
+    app = make_app(service)
+    app.router.lifespan_context = _lifespan(service)
+    settings = _Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=limits.connection_count_max,
+        timeout_keep_alive=int(limits.keep_alive_s_max),
+        timeout_graceful_shutdown=int(limits.stop_s_max),
+    )
+    settings.gateway_limits = limits
+    settings.load()
+    settings.ssl = tls
+    return settings
+
+
+def _lifespan(service: Service) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await service.start()
+        gateway = service.config.gateway
+        log("gateway", "ready", bind=gateway.bind, port=gateway.port, tls=bool(gateway.certificate_file))
+        yield
+        await service.stop()
+        log("gateway", "stopped")
+
+    return lifespan
