@@ -261,6 +261,76 @@ def m0003_counts(db: Database) -> None:
     )
 
 
+@unit_migrations()
+def m0004_courier(db: Database) -> None:
+    """What sticks carry, and the proofs that came back on one."""
+    _run(
+        db,
+        """CREATE TABLE courier_copy (
+            copy_id INTEGER PRIMARY KEY,
+            stick TEXT NOT NULL,
+            item_id INTEGER NOT NULL REFERENCES outbox (item_id),
+            sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
+            verified_at TEXT NOT NULL, -- when the stick last gave it back
+            UNIQUE (stick, item_id)
+        ) STRICT""",
+        "CREATE INDEX courier_copy_by_item ON courier_copy (item_id)",
+        """CREATE TABLE brought_receipt (
+            brought_id INTEGER PRIMARY KEY,
+            item_id INTEGER NOT NULL REFERENCES outbox (item_id),
+            sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
+            evidence TEXT NOT NULL,
+            source TEXT NOT NULL,
+            brought_at TEXT NOT NULL,
+            settled_at TEXT NOT NULL DEFAULT '',
+            outcome TEXT NOT NULL DEFAULT ''
+        ) STRICT""",
+        "CREATE UNIQUE INDEX brought_receipt_open ON brought_receipt (item_id) WHERE settled_at = ''",
+        _refuse("brought_receipt", "DELETE", "rows of brought_receipt are never deleted"),
+        _refuse(
+            "brought_receipt", "UPDATE OF item_id, sha256, evidence, source, brought_at", "a proof is never rewritten"
+        ),
+    )
+
+
+@unit_migrations()
+def m0004_previews_first(db: Database) -> None:
+    """What was announced, how long things are on the link, which life of the centre proved them, what a link may cost.
+
+    The view gets one more column at its end, which the release before does not look at.
+    """
+    _run(
+        db,
+        "ALTER TABLE outbox ADD COLUMN announced_at TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE outbox ADD COLUMN coded_bytes INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE receipt ADD COLUMN epoch TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE link ADD COLUMN epoch TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE link ADD COLUMN rate_low_bytes_per_s REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE link ADD COLUMN rate_bytes_per_s REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE link ADD COLUMN rate_high_bytes_per_s REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE link ADD COLUMN round_trip_s REAL NOT NULL DEFAULT 0",
+        # What was coded so far: its stored size, and its size on the link, for an estimate of the rest.
+        "ALTER TABLE link ADD COLUMN plain_bytes_sum INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE link ADD COLUMN coded_bytes_sum INTEGER NOT NULL DEFAULT 0",
+        """CREATE TABLE link_usage (
+            kind TEXT NOT NULL,
+            day TEXT NOT NULL, -- the unit's local date, as it believed
+            link_bytes INTEGER NOT NULL,
+            PRIMARY KEY (kind, day)
+        ) STRICT""",
+        "DROP VIEW outbox_item",
+        """CREATE VIEW outbox_item AS
+            SELECT o.item_id, o.destination, o.state, i.sop_instance_uid, i.study_instance_uid, o.stat, o.size_bytes,
+                i.sha256, o.queued_at_s, o.attempt_count, o.announced_at <> '' AS announced
+            FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id""",
+        """CREATE INDEX outbox_by_class ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
+            WHERE state IN ('pending', 'ready')""",
+        """CREATE INDEX outbox_backlog ON outbox (destination, coded_bytes, size_bytes)
+            WHERE state IN ('pending', 'encoding', 'ready', 'sending')""",
+        "CREATE INDEX receipt_by_epoch ON receipt (destination, epoch, item_id) WHERE revoked_at = ''",
+    )
+
+
 @door_migrations()
 def d0001_ledger(db: Database) -> None:
     """What the door kept, what it set aside, and what the purge may remove."""

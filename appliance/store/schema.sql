@@ -7,6 +7,12 @@ CREATE VIEW outbox_item AS
                 i.sha256, o.queued_at_s, o.attempt_count
             FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id;
 
+CREATE TRIGGER brought_receipt_refuses_delete BEFORE DELETE ON brought_receipt
+            BEGIN SELECT RAISE(ABORT, 'rows of brought_receipt are never deleted'); END;
+
+CREATE TRIGGER brought_receipt_refuses_update BEFORE UPDATE OF item_id, sha256, evidence, source, brought_at ON brought_receipt
+            BEGIN SELECT RAISE(ABORT, 'a proof is never rewritten'); END;
+
 CREATE TRIGGER command_refuses_delete BEFORE DELETE ON command
             BEGIN SELECT RAISE(ABORT, 'rows of command are never deleted'); END;
 
@@ -89,6 +95,17 @@ CREATE TABLE "_sqlite_migrations" (
    "applied_at" TEXT
 );
 
+CREATE TABLE brought_receipt (
+            brought_id INTEGER PRIMARY KEY,
+            item_id INTEGER NOT NULL REFERENCES outbox (item_id),
+            sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
+            evidence TEXT NOT NULL,
+            source TEXT NOT NULL,
+            brought_at TEXT NOT NULL,
+            settled_at TEXT NOT NULL DEFAULT '',
+            outcome TEXT NOT NULL DEFAULT ''
+        ) STRICT;
+
 CREATE TABLE command (
             command_id INTEGER PRIMARY KEY,
             kind TEXT NOT NULL,
@@ -98,6 +115,15 @@ CREATE TABLE command (
             given_at TEXT NOT NULL,
             finished_at TEXT NOT NULL DEFAULT '',
             outcome TEXT NOT NULL DEFAULT ''
+        ) STRICT;
+
+CREATE TABLE courier_copy (
+            copy_id INTEGER PRIMARY KEY,
+            stick TEXT NOT NULL,
+            item_id INTEGER NOT NULL REFERENCES outbox (item_id),
+            sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
+            verified_at TEXT NOT NULL, -- when the stick last gave it back
+            UNIQUE (stick, item_id)
         ) STRICT;
 
 CREATE TABLE cursor (
@@ -232,7 +258,11 @@ CREATE TABLE transfer (
             failure_sentence TEXT NOT NULL DEFAULT ''
         ) STRICT;
 
+CREATE UNIQUE INDEX brought_receipt_open ON brought_receipt (item_id) WHERE settled_at = '';
+
 CREATE INDEX command_open ON command (command_id) WHERE finished_at = '';
+
+CREATE INDEX courier_copy_by_item ON courier_copy (item_id);
 
 CREATE INDEX finding_open ON finding (finding_id) WHERE cleared_at = '';
 
