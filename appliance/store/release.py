@@ -25,5 +25,7 @@ class Schema:
     steps: tuple[str, ...]
 
 
-UNIT = Schema("unit", 0x51414655, ("m0001_delivery", "m0002_guards", "m0003_counts", "m0004_courier"))  # "QAFU"
+UNIT = Schema(
+    "unit", 0x51414655, ("m0001_delivery", "m0002_guards", "m0003_counts", "m0004_courier", "m0004_previews_first")
+)  # "QAFU"
 DOOR = Schema("door", 0x51414644, ("d0001_ledger",))  # "QAFD"

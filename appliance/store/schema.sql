@@ -4,7 +4,7 @@
 
 CREATE VIEW outbox_item AS
             SELECT o.item_id, o.destination, o.state, i.sop_instance_uid, i.study_instance_uid, o.stat, o.size_bytes,
-                i.sha256, o.queued_at_s, o.attempt_count
+                i.sha256, o.queued_at_s, o.attempt_count, o.announced_at <> '' AS announced
             FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id;
 
 CREATE TRIGGER brought_receipt_refuses_delete BEFORE DELETE ON brought_receipt
@@ -192,6 +192,13 @@ CREATE TABLE link (
             changed_at TEXT NOT NULL,
             next_try_at TEXT NOT NULL DEFAULT '',
             last_success_at TEXT NOT NULL DEFAULT ''
+        , epoch TEXT NOT NULL DEFAULT '', rate_low_bytes_per_s REAL NOT NULL DEFAULT 0, rate_bytes_per_s REAL NOT NULL DEFAULT 0, rate_high_bytes_per_s REAL NOT NULL DEFAULT 0, round_trip_s REAL NOT NULL DEFAULT 0, plain_bytes_sum INTEGER NOT NULL DEFAULT 0, coded_bytes_sum INTEGER NOT NULL DEFAULT 0) STRICT;
+
+CREATE TABLE link_usage (
+            kind TEXT NOT NULL,
+            day TEXT NOT NULL, -- the unit's local date, as it believed
+            link_bytes INTEGER NOT NULL,
+            PRIMARY KEY (kind, day)
         ) STRICT;
 
 CREATE TABLE outbox (
@@ -208,7 +215,7 @@ CREATE TABLE outbox (
             changed_at TEXT NOT NULL,
             failure_kind TEXT NOT NULL DEFAULT '',
             failure_code TEXT NOT NULL DEFAULT '',
-            failure_sentence TEXT NOT NULL DEFAULT '',
+            failure_sentence TEXT NOT NULL DEFAULT '', announced_at TEXT NOT NULL DEFAULT '', coded_bytes INTEGER NOT NULL DEFAULT 0,
             UNIQUE (instance_id, destination)
         ) STRICT;
 
@@ -223,7 +230,7 @@ CREATE TABLE receipt (
             received_at TEXT NOT NULL,
             checked_again_at TEXT NOT NULL DEFAULT '',
             revoked_at TEXT NOT NULL DEFAULT '' -- set by trigger when the item leaves confirmed
-        ) STRICT;
+        , epoch TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE TABLE sqlite_sequence(name,seq);
 
@@ -286,10 +293,18 @@ CREATE INDEX journal_by_study ON journal (study_instance_uid, seq) WHERE study_i
 
 CREATE INDEX journal_by_subject ON journal (subject_id, seq);
 
+CREATE INDEX outbox_backlog ON outbox (destination, coded_bytes, size_bytes)
+            WHERE state IN ('pending', 'encoding', 'ready', 'sending');
+
+CREATE INDEX outbox_by_class ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
+            WHERE state IN ('pending', 'ready');
+
 CREATE INDEX outbox_unfinished ON outbox (state, destination, item_id) WHERE state <> 'confirmed';
 
 CREATE INDEX outbox_waiting ON outbox (destination, stat DESC, queued_at_s, size_bytes, item_id)
             WHERE state IN ('pending', 'ready');
+
+CREATE INDEX receipt_by_epoch ON receipt (destination, epoch, item_id) WHERE revoked_at = '';
 
 CREATE UNIQUE INDEX receipt_standing ON receipt (item_id) WHERE revoked_at = '';
 
