@@ -116,9 +116,10 @@ def picture_payload(data: bytes, way: Way, context: Context, effort: int, level:
     """The payload of a ``Kind.PICTURE`` block that decodes to ``data``; ``context`` is read, not changed.
 
     Raises:
-        WireError: If libjxl cannot encode it.
+        WireError: If this is no picture that can be, or libjxl cannot encode it.
     """
     raster = way.raster
+    raster.check()
     values, rest = split(samples_of(data, raster), way.low, way.bits)
     if way.back:
         before = samples_of(context.past.look(way.back, len(data)), raster)

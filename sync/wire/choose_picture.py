@@ -30,7 +30,10 @@ class PictureChooser:
 
     def payload(self, data: bytes, piece: Piece) -> bytes | None:
         """The smallest payload found; None where libjxl takes none of them."""
-        ways = self._ways(data, piece)
+        try:
+            ways = self._ways(data, piece)
+        except WireError:
+            return None
         if self._effort.jxl > _COLOURS_TRIED_EFFORT_MAX:
             ways = ways[:1]
         elif self._order is not None:
@@ -64,6 +67,7 @@ class PictureChooser:
 
     def _ways(self, data: bytes, piece: Piece) -> list[Way]:
         raster = piece.rasters[0]
+        raster.check()
         whole = 1 if raster.order is Order.BITS else 8 * raster.word_bytes
         low, bits = 0, whole
         if piece.bits and find_range(samples_of(data, raster), 0, whole).depth > piece.bits:

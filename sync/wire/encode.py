@@ -30,6 +30,8 @@ __all__ = ["FAST", "PLAIN", "SMALL", "Effort", "Encoded", "encode"]
 
 _STEP_BYTES = 1 << 20
 _CODECS = {"picture": "jxl", "jpeg": "jxl-jpeg", "zstd": "zstd", "raw": "raw"}
+_HOLES_BYTES_MIN = 256
+"""A pixel part costs about 50 bytes, its entry in a manifest more; fewer pixels than this stay in the skeleton."""
 _HOLE_SAID_BYTES = 24
 """What one hole adds to a skeleton at most: two numbers."""
 
@@ -121,9 +123,12 @@ def _encode(
 
 
 def _fitting(layout: Layout, limits: WireLimits) -> Layout:
-    """The layout, or one hole for the whole file where its skeleton would be too large."""
+    """The layout; no holes where they are tiny, one for the whole file where its skeleton would be too large."""
+    if sum(hole.length for hole in layout.holes) < _HOLES_BYTES_MIN:
+        layout = Layout(layout.file_bytes)
     literal_bytes = layout.file_bytes - sum(hole.length for hole in layout.holes)
-    if literal_bytes + _HOLE_SAID_BYTES * (len(layout.holes) + 1) <= limits.skeleton_bytes_max:
+    said_bytes = _HOLE_SAID_BYTES * (len(layout.holes) + 1)
+    if literal_bytes + said_bytes <= limits.skeleton_bytes_max and len(layout.holes) <= limits.hole_count_max:
         return layout
     return Layout(layout.file_bytes, [Hole(0, layout.file_bytes)], [Span("value", 0, 1)])
 
@@ -207,9 +212,10 @@ def _blocks(
 
 def _coded_frames(span: Span, stream: HoleStream, chooser: Chooser, limits: WireLimits) -> Iterator[Block]:
     """Runs of fragments from one that begins a JPEG stream to the next are frames; all else is bytes."""
-    numbers = range(span.first, span.last)
-    begins = [stream.starts[number] for number in numbers if stream.read(stream.starts[number], 2) == SOI]
-    edges = [stream.starts[span.first], *begins, stream.starts[span.last]]
+    end = stream.starts[span.last]
+    starts = stream.starts[span.first : span.last]
+    begins = [start for start in starts if stream.read(start, min(len(SOI), end - start)) == SOI]
+    edges = [starts[0], *begins, end]
     for start, end, are_frames in grouped(edges, limits.block_bytes_max):
         if are_frames:
             yield from chooser.jpegs([stream.read(a, b - a) for a, b in pairwise(edges[start : end + 1])])

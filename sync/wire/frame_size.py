@@ -18,7 +18,7 @@ def coded_frame_size(coded: bytes) -> tuple[int, int] | None:
     if coded[4:8] == b"jP  " and (at := coded.find(b"\xff\x4f\xff\x51", 0, 4096)) >= 0:
         return _jpeg2000(coded[at:])
     try:
-        head = read_head(coded[:64])
+        head = read_head(coded)
     except WireError:
         return None
     return head.width, head.height

@@ -11,8 +11,11 @@ import numpy as np
 
 from sync.wire.errors import WireError
 from sync.wire.jxl_boxes import put_together, taken_apart
-from sync.wire.jxl_head import check_head, read_head
+from sync.wire.jxl_head import Head, check_picture, check_recompressed
 from sync.wire.raster import Samples
+
+_JPEG_PIXELS_PER_BYTE_MAX = 512
+"""A block of 8 x 8 pixels takes a bit at least, in progressive streams too (ITU-T T.81, annexes F.1.2 and G.1.2)."""
 
 
 def encode_picture(picture: Samples, depth: int, effort: int) -> bytes:
@@ -36,8 +39,7 @@ def decode_picture(coded: bytes | memoryview, shape: tuple[int, ...], depth: int
     Raises:
         WireError: If it is damaged or another picture.
     """
-    channels = shape[2] if len(shape) == 3 else 1
-    check_head(bytes(coded[:64]), shape[1], shape[0], channels, depth)
+    check_picture(coded, Head(shape[1], shape[0], depth, is_grey=len(shape) == 2))
     kind = np.uint8 if depth <= 8 else np.uint16
     out = np.empty(shape, dtype=kind)
     try:
@@ -66,9 +68,10 @@ def decode_jpeg(codestream: bytes | memoryview, reconstruction: bytes, size_byte
     Raises:
         WireError: If it is damaged, has another size, or a picture of more than ``pixels_max`` pixels.
     """
-    head = read_head(bytes(codestream[:64]))
-    if head.width * head.height > pixels_max:
-        raise WireError(f"a JPEG of {head.width} x {head.height} pixels, {pixels_max} are allowed")
+    head = check_recompressed(codestream)
+    pixels_allowed = min(pixels_max, _JPEG_PIXELS_PER_BYTE_MAX * size_bytes)
+    if head.width * head.height > pixels_allowed:
+        raise WireError(f"a JPEG of {head.width} x {head.height} pixels, {pixels_allowed} are allowed")
     try:
         jpeg = imagecodecs.jpegxl_decode_jpeg(
             put_together(codestream, reconstruction), numthreads=1, out=bytearray(size_bytes)

@@ -1,7 +1,8 @@
-"""The head of a JPEG XL codestream: enough to know its size before libjxl allocates for it (ISO/IEC 18181-1, annex D).
+"""What a JPEG XL codestream says of itself, read before libjxl allocates for it (ISO/IEC 18181-1, annexes D to F).
 
-Only what our own encoders write is taken: one still picture, no preview, no animation, no orientation, no extra
-channels, integer samples.
+Only what our own encoders write is taken: one still picture of integer samples in its own colours, without preview,
+animation, orientation, extra channels or colour profile; inside it frames that are no larger than the picture. A frame
+that is larger than the picture it is cut for would be memory that no one announced.
 """
 
 from __future__ import annotations
@@ -9,50 +10,109 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sync.wire.errors import WireError
+from sync.wire.jxl_bits import Bits
 
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+_REGULAR, _REFERENCE = 0, 2
+_CUSTOM = 2
+_GREY = 1
+_FRAME_COUNT_MAX = 8
+"""Of one picture: itself and the places that it copies patches from, of which libjxl keeps four."""
+_GROUP_PIXELS = 128
+_DC_BLOCK_PIXELS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a codestream says of itself."""
+    """Size in pixels, bits a sample, and whether it is grey."""
 
     width: int
     height: int
     depth: int
-    is_xyb: bool
     is_grey: bool
 
 
-class _Bits:
-    """Least significant bit first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._number = int.from_bytes(data, "little")
-        self._left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        self._left -= count
-        if self._left < 0:
-            raise WireError("a JPEG XL picture ends in its head")
-        value = self._number & (1 << count) - 1
-        self._number >>= count
-        return value
-
-    def flag(self) -> bool:
-        return self.take(1) == 1
-
-    def choice(self, *ways: tuple[int, int]) -> int:
-        """U32 of the standard: one of four offsets, each with a count of further bits."""
-        offset, count = ways[self.take(2)]
-        return offset + self.take(count)
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    width: int
+    height: int
+    is_modular: bool
+    is_last: bool
+    group_shift: int
+    pass_count: int
 
 
-def _edge(bits: _Bits, small: bool) -> int:
-    return (bits.take(5) + 1) * 8 if small else bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
+def read_head(codestream: bytes | memoryview) -> Head:
+    """Size, depth and colours.
+
+    Raises:
+        WireError: If this is no codestream without container, or one of a kind that is not taken.
+    """
+    return _head(_begun(codestream))
 
 
-def _size(bits: _Bits) -> tuple[int, int]:
+def check_picture(codestream: bytes | memoryview, expected: Head) -> None:
+    """Make sure that a codestream is the lossless picture that is expected, and that no frame in it is larger.
+
+    Raises:
+        WireError: If it is not.
+    """
+    bits = _begun(codestream)
+    head = _head(bits)
+    if head != expected:
+        raise WireError("a JPEG XL picture is not the one that its block describes")
+    for _ in range(_FRAME_COUNT_MAX):
+        frame = _frame(bits, head)
+        if not frame.is_modular or frame.width > head.width or frame.height > head.height:
+            raise WireError("a JPEG XL picture has a frame that is larger than itself, or not lossless")
+        if frame.is_last:
+            return
+        _skip_groups(bits, frame)
+    raise WireError(f"a JPEG XL picture has more than {_FRAME_COUNT_MAX} frames")
+
+
+def check_recompressed(codestream: bytes | memoryview) -> Head:
+    """Make sure that a codestream is one recompressed JPEG stream: a single frame of the picture's size.
+
+    Raises:
+        WireError: If it is not.
+    """
+    bits = _begun(codestream)
+    head = _head(bits)
+    frame = _frame(bits, head)
+    if frame.is_modular or not frame.is_last or (frame.width, frame.height) != (head.width, head.height):
+        raise WireError("a JPEG XL picture is no recompressed JPEG")
+    return head
+
+
+def _begun(codestream: bytes | memoryview) -> Bits:
+    if bytes(codestream[:2]) != b"\xff\x0a":
+        raise WireError("this is no JPEG XL picture")
+    return Bits(codestream[2:])
+
+
+def _head(bits: Bits) -> Head:
+    width, height = _size(bits)
+    if bits.flag():
+        raise WireError("a JPEG XL picture is lossy")
+    if bits.flag():
+        raise WireError("a JPEG XL picture is of a kind that is not taken: animated, turned or with a preview")
+    if bits.flag():
+        raise WireError("a JPEG XL picture has samples that are no integers")
+    depth = bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
+    bits.flag()
+    if bits.choice((0, 0), (1, 0), (2, 4), (1, 12)):
+        raise WireError("a JPEG XL picture has extra channels")
+    if bits.flag():
+        raise WireError("a JPEG XL picture is lossy")
+    is_grey = _is_grey(bits)
+    if bits.large() or not bits.flag():
+        raise WireError("a JPEG XL picture has extensions")
+    bits.align()
+    return Head(width, height, depth, is_grey)
+
+
+def _size(bits: Bits) -> tuple[int, int]:
     small = bits.flag()
     height = _edge(bits, small)
     ratio = bits.take(3)
@@ -62,45 +122,82 @@ def _size(bits: _Bits) -> tuple[int, int]:
     return height * numerator // denominator, height
 
 
-def read_head(codestream: bytes) -> Head:
-    """Read it from the first bytes of a codestream without container; 64 are enough.
+def _edge(bits: Bits, small: bool) -> int:
+    return (bits.take(5) + 1) * 8 if small else bits.choice((1, 9), (1, 13), (1, 18), (1, 30))
 
-    Raises:
-        WireError: If it is none, or one of a kind that is not taken.
-    """
-    if codestream[:2] != b"\xff\x0a":
-        raise WireError("this is no JPEG XL picture")
-    bits = _Bits(codestream[2:])
-    width, height = _size(bits)
+
+def _is_grey(bits: Bits) -> bool:
     if bits.flag():
-        return Head(width, height, depth=8, is_xyb=True, is_grey=False)
-    if bits.flag():
-        raise WireError("a JPEG XL picture is of a kind that is not taken: animated, turned or with a preview")
-    if bits.flag():
-        raise WireError("a JPEG XL picture has samples that are no integers")
-    depth = bits.choice((8, 0), (10, 0), (12, 0), (1, 6))
-    bits.flag()
-    if bits.choice((0, 0), (1, 0), (2, 4), (1, 12)):
-        raise WireError("a JPEG XL picture has extra channels")
-    is_xyb = bits.flag()
-    if bits.flag():
-        return Head(width, height, depth, is_xyb, is_grey=False)
+        return False
     if bits.flag():
         raise WireError("a JPEG XL picture has a colour profile")
-    space = bits.choice((0, 0), (1, 0), (2, 4), (18, 6))
-    return Head(width, height, depth, is_xyb, is_grey=space == 1)
+    is_grey = bits.enumerated() == _GREY
+    is_custom = bits.enumerated() == _CUSTOM or (not is_grey and bits.enumerated() == _CUSTOM)
+    if is_custom:
+        raise WireError("a JPEG XL picture has colours of its own")
+    if bits.flag():
+        bits.take(24)
+    else:
+        bits.enumerated()
+    bits.enumerated()
+    return is_grey
 
 
-def check_head(codestream: bytes, width: int, height: int, channels: int, depth: int) -> None:
-    """Make sure that a codestream is the picture that is expected.
+def _frame(bits: Bits, head: Head) -> _Frame:
+    """The head of a frame, up to whether it is the last one and, for others, up to its groups."""
+    if bits.flag():
+        raise WireError("a JPEG XL picture has a frame of a kind that is not taken")
+    kind = bits.take(2)
+    if kind not in (_REGULAR, _REFERENCE):
+        raise WireError("a JPEG XL picture has a frame of a kind that is not taken")
+    is_modular = bits.flag()
+    bits.large()
+    if bits.flag():
+        bits.take(6)
+    upsampling = bits.take(2)
+    group_shift = bits.take(2) if is_modular else 1
+    passes = bits.choice((1, 0), (2, 0), (3, 0), (4, 3)) if kind == _REGULAR else 1
+    if upsampling or passes != 1:
+        raise WireError("a JPEG XL picture has a frame of a kind that is not taken")
+    width, height = head.width, head.height
+    if bits.flag():
+        if kind == _REGULAR:
+            raise WireError("a JPEG XL picture is put together from pieces")
+        width, height = _crop_edge(bits), _crop_edge(bits)
+    is_last = False
+    if kind == _REGULAR:
+        if bits.take(2):
+            raise WireError("a JPEG XL picture is put together from layers")
+        is_last = bits.flag()
+    frame = _Frame(width, height, is_modular, is_last, group_shift, passes)
+    if not is_last:
+        _end_of_frame_head(bits)
+    return frame
 
-    Raises:
-        WireError: If it is not.
-    """
-    head = read_head(codestream)
-    if (
-        (head.width, head.height, head.depth) != (width, height, depth)
-        or head.is_xyb
-        or head.is_grey != (channels == 1)
-    ):
-        raise WireError("a JPEG XL picture is not the one that its block describes")
+
+def _crop_edge(bits: Bits) -> int:
+    return bits.choice((0, 8), (256, 11), (2304, 14), (18688, 30))
+
+
+def _end_of_frame_head(bits: Bits) -> None:
+    """Where the frame is kept, its name, its filters and extensions: nothing that changes its size."""
+    bits.take(2)
+    bits.flag()
+    for _ in range(bits.choice((0, 0), (0, 4), (16, 5), (48, 10))):
+        bits.take(8)
+    if bits.flag() or bits.flag() or bits.take(2) or bits.large() or bits.large():
+        raise WireError("a JPEG XL picture has a frame that is filtered")
+
+
+def _skip_groups(bits: Bits, frame: _Frame) -> None:
+    """Over the table of contents of a frame and all that it lists (annex F.3)."""
+    group = _GROUP_PIXELS << frame.group_shift
+    groups = -(-frame.width // group) * -(-frame.height // group)
+    dc_groups = -(-frame.width // (group * _DC_BLOCK_PIXELS)) * -(-frame.height // (group * _DC_BLOCK_PIXELS))
+    entries = 1 if groups == 1 else 2 + dc_groups + groups
+    if bits.flag():
+        raise WireError("a JPEG XL picture has its groups out of order")
+    bits.align()
+    size = sum(bits.choice((0, 10), (1024, 14), (17408, 22), (4211712, 30)) for _ in range(entries))
+    bits.align()
+    bits.skip_bytes(size)
