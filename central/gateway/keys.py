@@ -52,6 +52,19 @@ def load_keys(folder: Path) -> CentreKeys:
     return CentreKeys(signing, public, recipient)
 
 
+def courier_secret(folder: Path) -> str:
+    """The age identity that sticks are opened with; ``load_keys`` made it.
+
+    Raises:
+        ConfigError: If it cannot be read.
+    """
+    path = folder / COURIER_KEY
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the key of sticks cannot be read: {error}. Nothing was changed") from error
+
+
 def _signing_key(path: Path) -> Ed25519PrivateKey:
     if not path.exists():
         made = Ed25519PrivateKey.generate()

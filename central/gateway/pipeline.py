@@ -13,6 +13,8 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from appliance.clock import Clock
 from appliance.domain.failure import FailureKind
 from appliance.domain.values import Evidence
@@ -29,6 +31,9 @@ from central.store.database import Database
 from central.store.files import FileRow
 from sync.adapters.base import SendItem
 from sync.core.retry import at_least_asked, backoff_s
+
+OTHERS_S = 2.0
+"""Between two looks at what other processes committed."""
 
 
 class Pipeline:
@@ -71,6 +76,7 @@ class Pipeline:
     async def run(self) -> None:
         """Work until cancelled."""
         self._headers |= set(await self._database.reading(rows.headers_to_unpack))
+        look_around = asyncio.create_task(self._look_around())
         try:
             while True:
                 self._wake.clear()
@@ -78,12 +84,22 @@ class Pipeline:
                 await self._fill_lanes()
                 await self._wake.wait()
         finally:
-            running = [*self._lanes.values(), *self._unpacking.values()]
+            running = [look_around, *self._lanes.values(), *self._unpacking.values()]
             for task in running:
                 task.cancel()
             for timer in self._resting.values():
                 timer.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    async def _look_around(self) -> None:
+        """Notice what another process brought: a stick that is imported, or a gateway beside this one."""
+        while True:
+            await asyncio.sleep(OTHERS_S)
+            try:
+                self._headers |= set(await self._database.reading(rows.headers_to_unpack))
+            except SQLAlchemyError as error:
+                log("gateway.pipeline", "cannot look around", why=type(error).__name__)
+            self._wake.set()
 
     # --- headers ---------------------------------------------------------------------------------------------------
 

@@ -80,7 +80,7 @@ class Service:
         self.settler = Settler(self.database, keys, self.inboxes, clock, self.handover.name, self._poke)
         self.pipeline = Pipeline(self.database, rebuilder, self.handover, self.settler, limits, clock, work_dir)
         self.uploads = Uploads(self.database, self.objects, limits, clock, self.pipeline.part_completed)
-        self.studies = Studies(self.database, self.uploads, self.settler, self.pipeline, self.inboxes, limits, clock)
+        self.studies = Studies(self.database, self.uploads, self.settler, self.inboxes, limits, clock, self._poke)
         self.checks = Checks(self.database, self.handover, self.settler, limits)
         self.sweeper = Sweeper(self.database, self.objects, limits, clock, config.gateway.parts_keep_days)
         self._tasks: list[asyncio.Task[None]] = []

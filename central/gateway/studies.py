@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sqlalchemy import Connection
 
 from appliance.clock import Clock, utc_text
 from central.gateway.inbox import Inboxes
-from central.gateway.pipeline import Pipeline
 from central.gateway.problems import Refusal, bad_request, busy, too_large
 from central.gateway.receipts import shown
 from central.gateway.settle import Settler
@@ -29,18 +30,19 @@ class Studies:
         database: Database,
         uploads: Uploads,
         settler: Settler,
-        pipeline: Pipeline,
         inboxes: Inboxes,
         limits: GatewayLimits,
         clock: Clock,
+        poke: Callable[[], None],
     ) -> None:
+        """``poke`` is called when something was committed that may give work."""
         self._database = database
         self._uploads = uploads
         self._settler = settler
-        self._pipeline = pipeline
         self._inboxes = inboxes
         self._limits = limits
         self._clock = clock
+        self._poke = poke
 
     async def take(self, unit_id: str, study_uid: str, manifest: Manifest) -> ManifestAnswer:
         """Merge a manifest and answer it.
@@ -55,7 +57,7 @@ class Studies:
             raise taken
         answer, heads = taken
         self._inboxes.wake(heads)
-        self._pipeline.poke()
+        self._poke()
         return answer
 
     def _check(self, manifest: Manifest) -> None:
