@@ -14,7 +14,7 @@ KILLS ?= 100
 SIZES ?= 20
 ERRORS ?= 100
 
-.PHONY: help setup setup-run demo test lint sim bench power-cuts kills full-disks disk-errors \
+.PHONY: help setup setup-run demo test lint sim bench bench-links power-cuts kills full-disks disk-errors \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
 help: ## List these commands
@@ -44,6 +44,9 @@ sim: setup ## SEEDS=20000 simulated worlds and CRASH_SEEDS=5000 crashes of the s
 
 bench: setup ## Measure; results go to docs/performance.md by hand
 	@$(PYTHON) -m bench
+
+bench-links: setup ## Ours and its peers on emulated bad links, 45 minutes (root); LINKS_OPTIONS="--links A --parts ours"
+	@$(PYTHON) -m bench.links $(LINKS_OPTIONS)
 
 power-cuts: setup ## CUTS=200 simulated power cuts on each Orthanc (root, loop devices)
 	@$(PYTHON) -m tests.power_cuts --cuts $(CUTS)
