@@ -85,7 +85,7 @@ class Contender(abc.ABC):
 
     @abc.abstractmethod
     def begin(self) -> None:
-        """Time 0: start to send, in the background."""
+        """Start to send, in the background; time 0 is when this returns."""
 
     @abc.abstractmethod
     def arrived(self) -> set[str]:
@@ -110,6 +110,10 @@ class Contender(abc.ABC):
     def observe(self, result: Result, now_s: float) -> None:  # noqa: B027 - most have nothing more to see
         """Note more than arrivals; called several times a second."""
 
+    def notes(self) -> dict[str, Any]:
+        """More to write down at the end, before ``close``."""
+        return {}
+
     def done(self, result: Result, payload: Payload) -> bool:
         """Whether the run is over; by default when everything has arrived."""
         return len(result.arrived_s) == len(payload.items)
@@ -121,15 +125,20 @@ def run(contender: Contender, course: Course, folder: Path, stop: threading.Even
     with Link(course.spec, course.seed, congestion=contender.congestion) as link:
         try:
             contender.prepare(link, course.payload, folder)
-            start_mono_s = link.restart().start_mono_s
+            link.restart()
             contender.begin()
-            _watch(contender, course, result, start_mono_s, stop)
+            _watch(contender, course, result, CLOCK.mono_s(), stop)
             result.link_report = link.report().to_json()
+            result.notes = {**contender.notes(), "outage_count": len(link.outages(_up_to_s(result)))}
             if result.finished_s is not None:
                 result.equal = contender.equal()
         finally:
             contender.close()
     return result
+
+
+def _up_to_s(result: Result) -> float:
+    return result.deadline_s if result.finished_s is None else result.finished_s
 
 
 def _watch(contender: Contender, course: Course, result: Result, start_mono_s: float, stop: threading.Event) -> None:

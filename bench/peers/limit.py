@@ -86,6 +86,6 @@ def _recompressed_bytes(frame: bytes) -> int:
     # A DICOM fragment has even length; the padding after the end of the image is not JPEG.
     image = frame[: frame.rindex(b"\xff\xd9") + 2]
     coded = imagecodecs.jpegxl_encode_jpeg(image)
-    if bytes(imagecodecs.jpegxl_decode_jpeg(coded, 1)) != image:
+    if bytes(imagecodecs.jpegxl_decode_jpeg(coded, numthreads=1)) != image:
         raise ValueError("JPEG XL did not give back the same JPEG; the limit cannot be computed with it")
     return len(coded)

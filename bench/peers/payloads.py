@@ -107,9 +107,9 @@ def queue_payload(folder: Path, size_bytes: int) -> Payload:
     return Payload("queue", tuple(_kept(folder, f"queue-{number:02}", make) for number, make in makes))
 
 
-def stat_payload(folder: Path) -> Payload:
-    """One radiograph of its own study."""
-    return Payload("stat", (_kept(folder, "stat", lambda: phantom_chest(seed=399)),))
+def stat_payload(folder: Path, number: int) -> Payload:
+    """One radiograph of 15 MB, of its own study."""
+    return Payload("stat", (_kept(folder, f"stat-{number}", lambda: phantom_chest(seed=390 + number)),))
 
 
 def jpeg_loop(size_bytes: int = LOOP_BYTES, seed: int = 321) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from bench.link.named import LINKS
 from bench.link.spec import LinkSpec
@@ -56,6 +57,17 @@ class Load:
     def limit_s(self) -> float:
         """The limit in seconds of a link that is away for part of the time."""
         return self.limit.seconds(self.spec.up.rate_bps, self.share_up)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for the report."""
+        return {
+            "link": self.link,
+            "payload": self.payload.name,
+            "payload_bytes": self.payload.size_bytes,
+            "limit_bytes": self.limit.all_bytes,
+            "limit_s": self.limit_s,
+            "spec": self.spec.to_json(),
+        }
 
     def course(self, seed: int) -> Course:
         """For one contender."""

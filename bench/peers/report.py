@@ -66,7 +66,8 @@ def markdown(raw: dict[str, Any]) -> str:
     """The whole report."""
     links = {load["link"] for load in raw["loads"]}
     lines = [
-        f"Began {raw['began_at']}, commit {raw['commit']}, {raw['machine']}; seed {raw['seed']}.",
+        f"Began {raw['began_at']}, commit {raw['commit']}, {raw['machine']}.",
+        *([f"Results of peers that were not run again: {raw['kept_from']}."] if raw.get("kept_from") else []),
         "",
         f"    {raw['command']}",
         "",
@@ -114,18 +115,18 @@ def _contenders(raw: dict[str, Any], load: dict[str, Any]) -> Iterator[str]:
 def _stat(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield "A STAT radiograph behind a queue of 200 MB, from the end of its C-STORE:"
     yield ""
-    yield "| link | its preview at the centre | the queue then | |"
-    yield "|---|---|---|---|"
+    yield "| link | its preview at the centre, film by film | of the queue still waiting |"
+    yield "|---|---|---|"
     for row in rows:
-        look = "not seen" if row["look_s"] is None else f"{row['look_s']:.1f} s"
-        yield f"| {row['link']} | {look} | {row['waiting_count']} of {row['queue_count']} waiting | {row['note']} |"
+        looks = ", ".join("not seen" if look is None else f"{look:.1f} s" for look in row["look_s"])
+        yield f"| {row['link']} | {looks} | {row['waiting_count']} of {row['queue_count']} |"
 
 
 def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if math.isinf(value):
-        return "it never finishes"
+        return "never seen" if unit == "s" else "never finishes"
     if unit == "bytes":
         return f"{value / 1024:.0f} KiB"
     return f"{value:.2f} ×" if unit == "×" else f"{value:g} {unit}".strip()
@@ -173,18 +174,23 @@ def _faster(raw: dict[str, Any], link: str, chosen: Callable[[dict[str, Any]], b
 
 
 def _look_s(raw: dict[str, Any], link: str) -> float | None:
+    """The slowest of the films; infinity when one was not seen at all."""
     for row in raw.get("stat", []):
         if row["link"] == link:
-            return float(row["look_s"]) if row["look_s"] is not None else math.inf
+            return max((math.inf if look is None else float(look) for look in row["look_s"]), default=None)
     return None
 
 
 def _resent_a_cut(raw: dict[str, Any]) -> float | None:
-    shares = [
-        r["notes"]["resent_bytes"] / max(1, r["notes"]["cut_count"])
-        for r in raw["results"]
-        if r["contender"] == OURS and r["notes"].get("cut_count") and r["notes"].get("resent_bytes") is not None
-    ]
+    """What the unit said over TCP beyond the parts, less what it says beside them on link A, by outages and kills."""
+    calm = [r["notes"] for r in _results(raw, "A", "S") if r["contender"] == OURS]
+    shares = []
+    for result in raw["results"]:
+        notes = result["notes"]
+        cut_count = result["kill_count"] + notes.get("outage_count", 0)
+        if result["contender"] == OURS and calm and cut_count:
+            beside_bytes = calm[0]["beside_parts_bytes"] * notes["part_bytes"] / max(1, calm[0]["part_bytes"])
+            shares.append((notes["beside_parts_bytes"] - beside_bytes) / cut_count)
     return max(shares, default=None)
 
 

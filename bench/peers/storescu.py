@@ -21,9 +21,9 @@ from bench.peers.payloads import Payload
 PAUSE_S = 1.0
 """Between two tries of a simple retry loop."""
 TUNED_PAUSE_S = 0.2
-TUNED = ("-to", "5", "-ta", "10", "-ts", "8", "-td", "15")
-"""Seconds to connect, for association messages, for a socket that takes nothing, for an answer. Shorter ones give up
-connections that only wait for what is still queued on the way."""
+TUNED_S = {"-to": 5, "-ta": 10, "-ts": 8, "-td": 15}
+"""Seconds to connect, for association messages, for a socket that takes nothing, and for an answer, on 1 Mbit/s; longer
+on slower links: shorter ones give up connections that only wait for what is still queued on the way."""
 _PROPOSALS = {"raw": (), "jls": ("-xt",), "j2k": ("-xv",)}
 _TRANSCODING = threading.Lock()
 _LOSSY_AS_IT_IS = {"1.2.840.10008.1.2.4.50": ("-xy",), "1.2.840.10008.1.2.4.51": ("-xx",)}
@@ -44,6 +44,7 @@ class Storescu(Peer):
         super().__init__(name, congestion, orthanc)
         self._coding = coding
         self._tuned = tuned
+        self._tuned_options: list[str] = []
         self._files: list[Path] = []
         self._unit: Namespace | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -52,14 +53,16 @@ class Storescu(Peer):
     def prepare(self, link: Link, payload: Payload, folder: Path) -> None:
         super().prepare(link, payload, folder)
         self._unit = link.unit
+        slowness = max(1.0, 1e6 / link.spec.up.rate_bps)
+        self._tuned_options = [word for option, s in TUNED_S.items() for word in (option, str(round(s * slowness)))]
         self._files = [transcoded(path, self._coding) for path in payload.paths]
 
     def send_until_done(self) -> None:
         if self._tuned:
             for file in self._files:
-                self._send([file], TUNED, TUNED_PAUSE_S)
+                self._send([file], self._tuned_options, TUNED_PAUSE_S)
         else:
-            for group in _by_options(self._files):
+            for _, group in groups_of(self._files):
                 self._send(group, (), PAUSE_S)
 
     def kill_unit(self) -> None:
@@ -119,12 +122,12 @@ def _transcode(path: Path, copy: Path, coding: str) -> None:
     part.replace(copy)
 
 
-def _by_options(files: Sequence[Path]) -> list[list[Path]]:
-    """``storescu`` proposes one compressed syntax an association: files that need different ones go apart."""
+def groups_of(files: Sequence[Path]) -> list[tuple[Sequence[str], list[Path]]]:
+    """Files apart that need different options: ``storescu`` proposes one compressed syntax an association."""
     groups: dict[Sequence[str], list[Path]] = {}
     for file in files:
         groups.setdefault(_LOSSY_AS_IT_IS.get(_transfer_syntax(file), ()), []).append(file)
-    return list(groups.values())
+    return list(groups.items())
 
 
 def _transfer_syntax(path: Path) -> str:
