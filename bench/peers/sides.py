@@ -91,7 +91,7 @@ class CentreSide(Side):
 
     def start_and_wait(self) -> None:
         self.start()
-        self.wait_ready(lambda: " ready" in self.log_text())
+        self.wait_ready(lambda: "central.run ready" in self.log_text())
 
     def new_code(self) -> str:
         """A one-time code for the unit.
