@@ -294,7 +294,7 @@ def m0004_courier(db: Database) -> None:
 
 
 @unit_migrations()
-def m0004_previews_first(db: Database) -> None:
+def m0005_previews_first(db: Database) -> None:
     """What was announced, how long things are on the link, which life of the centre proved them, what a link may cost.
 
     The view gets one more column at its end, which the release before does not look at.
@@ -323,7 +323,8 @@ def m0004_previews_first(db: Database) -> None:
             SELECT o.item_id, o.destination, o.state, i.sop_instance_uid, i.study_instance_uid, o.stat, o.size_bytes,
                 i.sha256, o.queued_at_s, o.attempt_count, o.announced_at <> '' AS announced
             FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id""",
-        """CREATE INDEX outbox_by_class ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
+        """CREATE INDEX outbox_by_class
+            ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
             WHERE state IN ('pending', 'ready')""",
         """CREATE INDEX outbox_backlog ON outbox (destination, coded_bytes, size_bytes)
             WHERE state IN ('pending', 'encoding', 'ready', 'sending')""",

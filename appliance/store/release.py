@@ -26,6 +26,6 @@ class Schema:
 
 
 UNIT = Schema(
-    "unit", 0x51414655, ("m0001_delivery", "m0002_guards", "m0003_counts", "m0004_courier", "m0004_previews_first")
+    "unit", 0x51414655, ("m0001_delivery", "m0002_guards", "m0003_counts", "m0004_courier", "m0005_previews_first")
 )  # "QAFU"
 DOOR = Schema("door", 0x51414644, ("d0001_ledger",))  # "QAFD"

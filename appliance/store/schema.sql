@@ -296,7 +296,8 @@ CREATE INDEX journal_by_subject ON journal (subject_id, seq);
 CREATE INDEX outbox_backlog ON outbox (destination, coded_bytes, size_bytes)
             WHERE state IN ('pending', 'encoding', 'ready', 'sending');
 
-CREATE INDEX outbox_by_class ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
+CREATE INDEX outbox_by_class
+            ON outbox (destination, stat, announced_at <> '', queued_at_s, size_bytes, item_id)
             WHERE state IN ('pending', 'ready');
 
 CREATE INDEX outbox_unfinished ON outbox (state, destination, item_id) WHERE state <> 'confirmed';
