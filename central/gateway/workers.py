@@ -59,11 +59,11 @@ class WorkerPool:
 
     async def start(self) -> None:
         """Start them all, so that the first film does not wait for imports."""
-        for _ in range(self._limits.worker_count):
-            worker = _Worker(self._limits)
-            self._all.append(worker)
-            self._free.put_nowait(worker)
+        self._all += [_Worker(self._limits) for _ in range(self._limits.worker_count)]
         await asyncio.gather(*(worker.warm() for worker in self._all), return_exceptions=True)
+        # Only now: a question before its process said that it is ready would take that for the answer.
+        for worker in self._all:
+            self._free.put_nowait(worker)
 
     async def close(self) -> None:
         """End them."""
