@@ -60,7 +60,7 @@ class Inboxes:
                 head, entries = await self._entries(unit_id, after)
                 left_s = deadline_s - loop.time()
                 if entries or left_s <= 0 or self._stopping:
-                    return Inbox(epoch=epoch, head=head, entries=tuple(map(_shown, entries)))
+                    return Inbox(epoch=epoch, head=head, entries=tuple(map(shown_entry, entries)))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), left_s if self._database.is_sqlite else min(left_s, OTHERS_S))
         finally:
@@ -72,7 +72,8 @@ class Inboxes:
         return await self._database.reading(entries_after, unit_id, after, self._limits.inbox_entry_count_max)
 
 
-def _shown(entry: Entry) -> InboxEntry:
+def shown_entry(entry: Entry) -> InboxEntry:
+    """As it goes to a unit."""
     return InboxEntry(
         seq=entry.seq,
         kind=entry.kind,

@@ -67,6 +67,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_s_max: float = limits.header_s_max
         self._linger_s_max: float = limits.linger_s_max
         self._header_bytes = 0
+        self._unparsed_bytes = 0
+        self._in_header = True
+        self._header_count = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self.in_message = False
@@ -84,10 +87,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._linger_timer is not None:
             return
-        try:
-            super().data_received(data)
-        except _HeaderTooLarge:  # pragma: no cover - httptools wraps it
-            self._refuse_header()
+        headers_before = self._header_count if self._in_header else -1
+        super().data_received(data)
+        if headers_before == self._header_count:
+            # The parser holds a field back until it is whole, however long it is.
+            self._count_unparsed(len(data))
         if self.cycle is not None and self.cycle.response_complete and not self.in_message and not self.pipeline:
             self._wait_for_next()
 
@@ -116,12 +120,15 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+        self._in_header, self._unparsed_bytes = False, 0
+        self._header_count += 1
         super().on_headers_complete()
         if self.cycle is not None:
             self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]  # stands in for it
 
     def on_message_complete(self) -> None:
         self.in_message = False
+        self._in_header = True
         super().on_message_complete()
 
     def close_after_answer(self) -> None:
@@ -158,6 +165,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_bytes += byte_count
         if self._header_bytes > self._header_bytes_max:
             raise _HeaderTooLarge
+
+    def _count_unparsed(self, byte_count: int) -> None:
+        self._unparsed_bytes += byte_count
+        if self._unparsed_bytes > self._header_bytes_max and not self.transport.is_closing():
+            self._refuse_header()
 
     def _refuse_header(self) -> None:
         self.transport.write(_TOO_LARGE)

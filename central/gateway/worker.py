@@ -50,7 +50,7 @@ class Worker:
             return {"error": ["memory", "more memory than is allowed"]}
         except Exception as error:
             # The text of a parser's error may quote values of the data set: only its type goes out.
-            return {"error": ["wire", type(error).__name__]}
+            return {"error": ["fault", type(error).__name__]}
 
     def _unpacked(self, header: str, path: Path) -> dict[str, bytes]:
         if header != self._header:

@@ -27,7 +27,8 @@ class WorkerError(Exception):
     """A question got no good answer.
 
     Attributes:
-        code: ``wire`` (the parts are damaged or do not fit), ``memory``, ``died``, ``stalled``, or ``os`` (the disk).
+        code: ``wire`` (the parts are damaged or do not fit), ``memory``, ``died``, ``stalled``, ``fault`` (a mistake of
+            ours that these parts bring out), or ``os`` (the disk).
     """
 
     def __init__(self, code: str, reason: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from central.store.tables import inbox, unit
 
@@ -49,19 +50,30 @@ def add_entry(connection: Connection, unit_id: str, entry: Entry, at: str) -> in
 
 def entries_after(connection: Connection, unit_id: str, after: int, count_max: int) -> tuple[int, list[Entry]]:
     """The head of a unit's inbox, and what comes after a number, in order."""
-    head = int(connection.scalar(select(unit.c.inbox_head).where(unit.c.unit_id == unit_id)) or 0)
     wanted = select(inbox).where(inbox.c.unit_id == unit_id, inbox.c.seq > after).order_by(inbox.c.seq)
-    return head, [
-        Entry(
-            row.seq,
-            row.kind,
-            row.study_instance_uid,
-            row.sop_instance_uid,
-            row.sha256,
-            row.statement,
-            row.signature,
-            row.text,
-            row.code,
-        )
-        for row in connection.execute(wanted.limit(count_max))
-    ]
+    return _head(connection, unit_id), [_entry(row) for row in connection.execute(wanted.limit(count_max))]
+
+
+def last_entries(connection: Connection, unit_id: str, after: int, count_max: int) -> tuple[int, list[Entry]]:
+    """As ``entries_after``, but the newest ones when there are more."""
+    wanted = select(inbox).where(inbox.c.unit_id == unit_id, inbox.c.seq > after).order_by(inbox.c.seq.desc())
+    found = [_entry(row) for row in connection.execute(wanted.limit(count_max))]
+    return _head(connection, unit_id), found[::-1]
+
+
+def _head(connection: Connection, unit_id: str) -> int:
+    return int(connection.scalar(select(unit.c.inbox_head).where(unit.c.unit_id == unit_id)) or 0)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        row.seq,
+        row.kind,
+        row.study_instance_uid,
+        row.sop_instance_uid,
+        row.sha256,
+        row.statement,
+        row.signature,
+        row.text,
+        row.code,
+    )
