@@ -13,6 +13,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "units": ("appliance.cli.central_units", "the units, what they were last heard of, and alarms"),
     "revoke": ("appliance.cli.central_units", "end a unit's access, at once"),
     "studies": ("appliance.cli.central_studies", "what units announced, and how far each image is"),
+    "courier": ("appliance.cli.central_courier", "take in what units brought on a USB stick"),
     "new-epoch": ("appliance.cli.central_units", "after a restore: have every unit check what it delivered"),
 }
 """Action, the module whose ``run`` does it, and its line of help."""
@@ -31,6 +32,8 @@ def add(subparsers: Subparsers) -> None:
             parser.add_argument("name", metavar="NAME", help="what people call the unit")
         if name == "studies":
             parser.add_argument("uid", nargs="?", default="", metavar="UID", help="this study only")
+        if name == "courier":
+            import_module(ACTIONS[name][0]).add_arguments(parser)
         parser.add_argument("--config", type=Path, required=True, help="central.toml")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
         parser.set_defaults(handler=_act)

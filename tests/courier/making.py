@@ -94,16 +94,18 @@ class DirectEncoder:
         """There are no workers."""
 
 
-def made_items(folder: Path, study_count: int = 2, image_count: int = 2, rows: int = 96) -> tuple[SendItem, ...]:
+def made_items(
+    folder: Path, study_count: int = 2, image_count: int = 2, rows: int = 96, first_study: int = 0
+) -> tuple[SendItem, ...]:
     """Stored images of several studies; the first study is STAT."""
     folder.mkdir(parents=True, exist_ok=True)
     items: list[SendItem] = []
-    for study in range(study_count):
+    for study in range(first_study, first_study + study_count):
         study_uid = f"1.2.826.0.1.{study + 1}"
         for number in range(image_count):
             path = folder / f"{study}-{number}.dcm"
             small_chest(path, seed=study * 100 + number, study_instance_uid=study_uid, number=number + 1, rows=rows)
-            items.append(made_item(path, len(items) + 1, stat=study == 0, study_instance_count=image_count))
+            items.append(made_item(path, len(items) + 1, stat=study == first_study, study_instance_count=image_count))
     return tuple(items)
 
 
