@@ -64,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(error, as_json)
 
 
+def central() -> int:
+    """``qafila-central ...`` is ``qafila central ...``, for a machine that is a centre and nothing else."""
+    return main(["central", *sys.argv[1:]])
+
+
 def _let_every_name_be_shown() -> None:
     """A terminal that knows no Arabic or no check mark (LANG=C, a serial console) shows '?' there, never an error."""
     for stream in (sys.stdout, sys.stderr):
