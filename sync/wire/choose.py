@@ -83,18 +83,17 @@ class Chooser:
 
     def _smallest(self, data: bytes, kind: Kind, payload: bytes | None) -> Block:
         """The block of this kind where there is one and it is smallest; else under zstd, or as it is."""
-        may_win = payload is None or len(payload) >= len(data) or self._zstd_may_win(data, len(payload))
-        squeezed = self._squeezed(data) if may_win else None
-        ways = [(Kind.RAW, data)]
-        if squeezed is not None:
-            ways.append((Kind.ZSTD, squeezed))
-        if payload is not None:
-            ways.append((kind, payload))
-        for way, coded in sorted(ways, key=lambda each: len(each[1])):
-            if self._is_exact(way, data, coded):
+        is_rival = payload is not None and len(payload) < len(data)
+        squeezed = None
+        if payload is None or not is_rival or self._zstd_may_win(data, len(payload)):
+            squeezed = self._squeezed(data)
+        if payload is not None and is_rival and len(payload) < len(squeezed or data):
+            if self._is_exact(kind, data, payload):
+                return Block(kind, len(data), payload)
+            squeezed = squeezed or self._squeezed(data)
+        for way, coded in ((Kind.ZSTD, squeezed), (Kind.RAW, data)):
+            if coded is not None and self._is_exact(way, data, coded):
                 return Block(way, len(data), coded)
-        if squeezed is None and (squeezed := self._squeezed(data)) and self._is_exact(Kind.ZSTD, data, squeezed):
-            return Block(Kind.ZSTD, len(data), squeezed)
         raise WireError("bytes cannot be stored as they are")
 
     def _is_exact(self, kind: Kind, data: bytes, payload: bytes) -> bool:

@@ -12,7 +12,7 @@ from sync.wire.block import Context, Way, picture_payload
 from sync.wire.effort import Effort
 from sync.wire.errors import WireError
 from sync.wire.plan import Piece
-from sync.wire.raster import Order, find_range, samples_of
+from sync.wire.raster import Order, find_range, samples_of, split
 
 _COLOURS_TRIED_EFFORT_MAX = 4
 """Beyond it libjxl itself tries colours without a transformation."""
@@ -70,6 +70,9 @@ class PictureChooser:
         raster.check()
         whole = 1 if raster.order is Order.BITS else 8 * raster.word_bytes
         low, bits = 0, whole
-        if piece.bits and find_range(samples_of(data, raster), 0, whole).depth > piece.bits:
-            low, bits = piece.low, piece.bits
+        if piece.bits:
+            samples = samples_of(data, raster)
+            field = split(samples, piece.low, piece.bits)[0]
+            if find_range(field, piece.low, piece.bits).depth < find_range(samples, 0, whole).depth:
+                low, bits = piece.low, piece.bits
         return [Way(each, low, bits) for each in piece.rasters]

@@ -47,7 +47,7 @@ def decompress(
         head = zstandard.get_frame_parameters(data, format=_MAGICLESS)
         if head.content_size != size_bytes:
             raise WireError(f"a zstd frame declares {head.content_size} bytes instead of {size_bytes}")
-        if min(head.window_size, max(size_bytes, 1024)) > window_bytes_max:
+        if head.window_size > window_bytes_max:
             raise WireError(
                 f"a zstd frame asks for a window of {head.window_size} bytes, {window_bytes_max} are allowed"
             )

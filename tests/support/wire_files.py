@@ -159,7 +159,8 @@ def smooth(rows: int, columns: int, top: int, *, channels: int = 0, seed: int = 
     if channels:
         picture = np.stack([picture * (1.0 - 0.2 * channel) for channel in range(channels)], axis=-1)
     noise = rng.integers(0, max(1, top // 64) + 1, picture.shape)
-    return np.clip((picture * top).astype(np.int64) + noise, 0, top)
+    smoothed: NDArray[np.int64] = np.clip((picture * top).astype(np.int64) + noise, 0, top)
+    return smoothed
 
 
 def words(values: NDArray[Any], bits: int, *, big: bool = False) -> bytes:
