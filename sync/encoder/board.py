@@ -1,4 +1,4 @@
-"""What is to be made next, and what came of it: demands before wishes, each file once. No threads, no clock, no disk."""
+"""What is to be made next, and what came of it: demands before wishes, each file once. No threads, clock or disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.domain.failure import Failure
+from appliance.domain.failure import Failure, FailureKind
 from sync.adapters.base import SendItem
 
 
@@ -16,6 +16,12 @@ class Kind(StrEnum):
 
     PREVIEW = "preview"
     PARTS = "parts"
+
+
+Key = tuple[Kind, str]
+"""What is made, and the digest of the file."""
+GIVEN_UP = "encoder-failed"
+"""Code of the failure that says that every way was tried; trying them all again costs minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +33,7 @@ class Job:
     is_awaited: bool
 
     @property
-    def key(self) -> tuple[Kind, str]:
+    def key(self) -> Key:
         return self.kind, self.item.sha256
 
 
@@ -52,20 +58,26 @@ class Board:
     def __init__(self, is_made: Callable[[Kind, str], bool]) -> None:
         self._is_made = is_made
         self._numbers = itertools.count()
-        self._demands: dict[tuple[Kind, str], Demand] = {}
-        self._running: dict[tuple[Kind, str], Job] = {}
-        self._passed_over: set[tuple[Kind, str]] = set()
+        self._demands: dict[Key, Demand] = {}
+        self._running: dict[Key, Job] = {}
+        self._passed_over: dict[Key, Failure] = {}
         self.wishes: tuple[SendItem, ...] = ()
 
     def want(self, items: Sequence[SendItem]) -> None:
-        """Make these in this order when nobody waits; what could not be made is tried again once it was not wished."""
-        self.wishes = tuple({item.sha256: item for item in reversed(items)}.values())[::-1]
-        wished = {item.sha256 for item in items}
-        self._passed_over = {key for key in self._passed_over if key[1] in wished}
+        """Make these in this order when nobody waits.
 
-    def retry_wishes(self) -> None:
-        """What was passed over may work now."""
-        self._passed_over.clear()
+        What could not be made is left alone until it was not wished for once; but where only room was lacking, or the
+        file was on its way elsewhere, it is tried again.
+        """
+        first: dict[str, SendItem] = {}
+        for item in items:
+            first.setdefault(item.sha256, item)
+        self.wishes = tuple(first.values())
+        self._passed_over = {
+            key: failure
+            for key, failure in self._passed_over.items()
+            if key[1] in first and (failure.kind is FailureKind.PERMANENT or failure.code == GIVEN_UP)
+        }
 
     def demand(self, kind: Kind, item: SendItem) -> Demand:
         """Somebody waits for it from now on, until ``withdraw``."""
@@ -85,50 +97,46 @@ class Board:
         if not demand.waiting_count and self._demands.get(key) is demand:
             del self._demands[key]
 
-    def awaits(self, key: tuple[Kind, str]) -> bool:
-        """Whether somebody waits for this."""
-        return key in self._demands
-
-    def take(self, kinds: Sequence[Kind], *, ahead: bool) -> Job | None:
+    def take(self, kind: Kind | None) -> Job | None:
         """The next thing to make, which then is running; ``None`` when there is nothing.
 
         Args:
-            kinds: What the asker makes.
-            ahead: Whether it may also do what nobody waits for yet.
+            kind: Of what somebody waits for; ``None``: of what nobody waits for yet.
         """
-        job = self._demanded(kinds) or (self._wished(kinds) if ahead else None)
+        job = self._wished() if kind is None else self._demanded(kind)
         if job is not None:
             self._running[job.key] = job
         return job
 
-    def has_work(self, kinds: Sequence[Kind], *, ahead: bool) -> bool:
-        """Whether ``take`` would find something."""
-        return (self._demanded(kinds) or (self._wished(kinds) if ahead else None)) is not None
+    def has_wishes(self) -> bool:
+        """Whether there is anything to make ahead."""
+        return self._wished() is not None
 
-    def finish(self, job: Job, failure: Failure | None = None, *, again: bool = False) -> None:
-        """A job ended. With a failure, those who wait are told, and nobody tries it ahead; ``again``: it was broken off."""
+    def finish(self, job: Job, failure: Failure | None = None) -> None:
+        """A job ended, or was broken off. With a failure, those who wait are told, and nobody tries it ahead."""
         self._running.pop(job.key, None)
-        if again:
-            return
-        demand = self._demands.pop(job.key, None)
         if failure is not None:
-            self._passed_over.add(job.key)
+            self._passed_over[job.key] = failure
+            demand = self._demands.pop(job.key, None)
             if demand is not None:
                 demand.failure = failure
 
-    def _demanded(self, kinds: Sequence[Kind]) -> Job | None:
-        waiting = [d for key, d in self._demands.items() if d.kind in kinds and key not in self._running]
+    def _demanded(self, kind: Kind) -> Job | None:
+        waiting = [
+            demand
+            for key, demand in self._demands.items()
+            if demand.kind is kind and key not in self._running and not self._is_made(*key)
+        ]
         if not waiting:
             return None
-        first = min(waiting, key=lambda d: (not d.item.stat, d.number))
+        first = min(waiting, key=lambda demand: (not demand.item.stat, demand.number))
         return Job(first.kind, first.item, is_awaited=True)
 
-    def _wished(self, kinds: Sequence[Kind]) -> Job | None:
+    def _wished(self) -> Job | None:
         for item in self.wishes:
             for kind in (Kind.PREVIEW, Kind.PARTS):
                 key = (kind, item.sha256)
-                if kind not in kinds or key in self._running or key in self._passed_over:
-                    continue
-                if not self._is_made(kind, item.sha256):
+                is_taken = key in self._running or key in self._demands or key in self._passed_over
+                if not is_taken and not self._is_made(*key):
                     return Job(kind, item, is_awaited=False)
         return None

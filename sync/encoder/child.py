@@ -55,7 +55,7 @@ class WorkerSpec:
 
 
 class Worker:
-    """``ask`` and ``close`` from one thread, which also must outlive the process; ``interrupt`` from any."""
+    """``ask`` and ``close`` from one thread, which must outlive the process; ``interrupt`` and ``shut`` from any."""
 
     def __init__(self, spec: WorkerSpec, clock: Clock) -> None:
         self._spec = spec
@@ -64,6 +64,7 @@ class Worker:
         self._child: subprocess.Popen[bytes] | None = None
         self._is_asking = False
         self._is_interrupted = False
+        self._is_shut = False
 
     @property
     def pid(self) -> int | None:
@@ -83,6 +84,8 @@ class Worker:
             OSError: If no process can be started.
         """
         with self._lock:
+            if self._is_shut:
+                raise WorkerLost("interrupted")
             child = self._running()
             self._is_asking, self._is_interrupted = True, False
         try:
@@ -104,6 +107,12 @@ class Worker:
             if self._child is not None and self._is_asking:
                 self._is_interrupted = True
                 self._child.kill()
+
+    def shut(self) -> None:
+        """As ``interrupt``, and let every later question fail at once."""
+        with self._lock:
+            self._is_shut = True
+        self.interrupt()
 
     def close(self) -> None:
         """End the process; the next question starts another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appliance.domain.failure import Failure, FailureKind
+from sync.encoder.board import GIVEN_UP
 
 FAILURES: Mapping[str, Failure] = {
     failure.code: failure
@@ -27,17 +28,12 @@ FAILURES: Mapping[str, Failure] = {
         Failure(
             FailureKind.TRANSIENT,
             "encoder-no-room",
-            "This unit has too little free space to prepare this picture for sending. It is safe here and is tried again.",
+            "There is too little free space to prepare this picture for sending. It is safe here and is tried again.",
         ),
         Failure(
             FailureKind.TRANSIENT,
-            "encoder-failed",
+            GIVEN_UP,
             "This unit could not prepare this picture for sending. It is safe here and is tried again.",
-        ),
-        Failure(
-            FailureKind.TRANSIENT,
-            "stopped",
-            "The unit is stopping; it goes on at the next start.",
         ),
     )
 }

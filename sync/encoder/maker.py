@@ -7,7 +7,8 @@ time in a fresh process: a picture that JPEG XL's coder does not survive is sent
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from appliance.clock import Clock
@@ -15,17 +16,19 @@ from appliance.domain.failure import Failure
 from appliance.domain.limits import LimitSet
 from appliance.logging import log
 from sync.adapters.base import SendItem
-from sync.encoder.board import Job, Kind
+from sync.encoder.board import GIVEN_UP, Job, Kind
 from sync.encoder.child import Worker, WorkerLost
 from sync.encoder.entry import PartsRecord, PreviewRecord
 from sync.encoder.failures import FAILURES
-from sync.encoder.messages import Answer, Code, Coded, Failed, Picture, Pictured
+from sync.encoder.messages import Answer, Code, Coded, Failed, Picture, Pictured, Warm
 from sync.encoder.pace import PLAIN_JXL, Pace, zstd_of
 from sync.encoder.spool import Spool
 
 WALL_TO_CPU = 20.0
 """A worker that stands back may wait this much longer than it works before it counts as stuck on a broken disk."""
 PREVIEW_TRIES = 2
+PREVIEW_S = 1.0
+"""What a preview takes at most on an idle machine: 0.1 s for a film, and as long as a frame takes to decode."""
 _CODES = {"missing": "blob-moving", "io-error": "blob-unreadable", "no-room": "encoder-no-room"}
 _PREVIEW_NEED_BYTES = 128 * 1024
 
@@ -43,25 +46,38 @@ class Maker:
         self._limits = limits
         self._clock = clock
 
-    def make(self, job: Job, wishes: Sequence[SendItem], worker: Worker) -> Failure | None:
+    def make(
+        self, job: Job, wishes: Sequence[SendItem], worker: Worker, on_start: Callable[[float], None]
+    ) -> Failure | None:
         """Have it in the spool; a failure when that is impossible.
+
+        Args:
+            job: What to make.
+            wishes: What else is to be made, in order.
+            worker: The one to ask.
+            on_start: Told how many seconds it should take, at each try.
 
         Raises:
             Interrupted: If the worker was interrupted meanwhile.
         """
         need_bytes = job.item.size_bytes if job.kind is Kind.PARTS else _PREVIEW_NEED_BYTES
-        if not self._spool.make_room(need_bytes, is_awaited=job.is_awaited, sha256=job.item.sha256):
-            if not job.is_awaited:
-                return FAILURES["encoder-no-room"]
-            # It is tried all the same: delivery is what will free this disk.
+        has_room = self._spool.make_room(need_bytes, is_awaited=job.is_awaited, sha256=job.item.sha256)
+        if not has_room and not job.is_awaited:  # awaited, it is tried all the same: delivery is what frees this disk
+            return FAILURES["encoder-no-room"]
         try:
             if job.kind is Kind.PREVIEW:
+                on_start(PREVIEW_S)
                 return self._preview(job.item, worker)
-            return self._parts(job, wishes, worker)
+            return self._parts(job, wishes, worker, on_start)
         except OSError as error:
             log("sync.encoder", "spool failed", sop=job.item.sop_instance_uid, errno=error.errno)
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-            return FAILURES["encoder-no-room" if is_full else "encoder-failed"]
+            return FAILURES["encoder-no-room" if is_full else GIVEN_UP]
+
+    def warm(self, worker: Worker) -> None:
+        """Have a worker ready for previews before the picture is there."""
+        with suppress(WorkerLost, OSError):
+            worker.ask(Warm(cpu_s_max=self._limits.encoder_cpu_s_max), WALL_TO_CPU * self._limits.encoder_cpu_s_max)
 
     def efforts(self, job: Job, wishes: Sequence[SendItem]) -> list[int]:
         """The ways to try, in order: as offered before, else as chosen now; then simpler ones."""
@@ -72,9 +88,12 @@ class Maker:
             first = self._pace.choose(job.item, wishes, is_awaited=job.is_awaited)
         return [first, *(simpler for simpler in (1, PLAIN_JXL) if simpler < first)]
 
-    def _parts(self, job: Job, wishes: Sequence[SendItem], worker: Worker) -> Failure | None:
+    def _parts(
+        self, job: Job, wishes: Sequence[SendItem], worker: Worker, on_start: Callable[[float], None]
+    ) -> Failure | None:
         item = job.item
         for jxl in self.efforts(job, wishes):
+            on_start(self._pace.expected_s(item, jxl))
             with self._spool.work_folder() as work:
                 start_s = self._clock.mono_s()
                 question = Code(
@@ -89,7 +108,7 @@ class Maker:
                 return FAILURES[_CODES[answer.code]]
             why = answer.detail if isinstance(answer, Failed) else "worker lost"
             log("sync.encoder", "effort given up", sop=item.sop_instance_uid, effort=jxl, why=why)
-        return FAILURES["encoder-failed"]
+        return FAILURES[GIVEN_UP]
 
     def _keep(self, job: Job, work: Path, question: Code, answer: Coded, duration_s: float) -> Failure | None:
         item = job.item

@@ -35,7 +35,13 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True, tag="picture"):
     cpu_s_max: float
 
 
-Question = Code | Picture
+class Warm(msgspec.Struct, frozen=True, kw_only=True, tag="warm"):
+    """Load what a preview needs: a picture is on its way."""
+
+    cpu_s_max: float
+
+
+Question = Code | Picture | Warm
 
 
 class Coded(msgspec.Struct, frozen=True, kw_only=True, tag="coded"):
@@ -72,10 +78,14 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     detail: str = ""
 
 
-Answer = Coded | Pictured | Failed
+class Warmed(msgspec.Struct, frozen=True, kw_only=True, tag="warmed"):
+    """It is loaded."""
 
-_QUESTIONS = msgspec.msgpack.Decoder(Question)
-_ANSWERS = msgspec.msgpack.Decoder(Answer)
+
+Answer = Coded | Pictured | Warmed | Failed
+
+_QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_ANSWERS: msgspec.msgpack.Decoder[Answer] = msgspec.msgpack.Decoder(Answer)
 
 
 def framed(message: Question | Answer) -> bytes:

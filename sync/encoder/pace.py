@@ -59,9 +59,11 @@ class Pace:
                 worker_count=self._worker_count,
                 is_awaited=is_awaited,
             )
-            effort = choose_effort(situation, self._speeds.yields(content), self._last.get(content))
-            self._last[content] = effort
-        return effort
+            yields = self._speeds.yields(content)
+            if is_awaited:  # a case of its own, which says nothing about the next file
+                return choose_effort(situation, yields)
+            self._last[content] = choose_effort(situation, yields, self._last.get(content))
+            return self._last[content]
 
     def expected_s(self, item: SendItem, effort: int) -> float:
         """Seconds that coding this file takes, as far as known; 0 for the plain way."""

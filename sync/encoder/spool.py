@@ -51,6 +51,13 @@ class SpoolBounds:
     free_bytes_min: int
 
 
+@dataclass(frozen=True, slots=True)
+class SettledPreview:
+    """``file`` is ``None`` when no preview can be made."""
+
+    file: PreviewFile | None
+
+
 class Spool:
     """One folder, of one process at a time.
 
@@ -151,19 +158,19 @@ class Spool:
             no_pixels=not parts.has_pixels,
         )
 
-    def preview(self, sha256: str) -> tuple[bool, PreviewFile | None]:
-        """Whether the question is settled, and the preview if there is one."""
+    def preview(self, sha256: str) -> SettledPreview | None:
+        """What is known of a file's preview; ``None`` while nothing is."""
         with self._lock:
             entry = self._entries.get(sha256)
             if entry is None or entry.preview is None:
-                return False, None
+                return None
             record = entry.preview
             if not preview_is_whole(entry):
                 entry.preview = None
-                return False, None
+                return None
         if not record.sha256:
-            return True, None
-        return True, PreviewFile(entry.preview_file, record.sha256, record.size_bytes, record.media_type)
+            return SettledPreview(None)
+        return SettledPreview(PreviewFile(entry.preview_file, record.sha256, record.size_bytes, record.media_type))
 
     # --- what comes and goes ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import errno
 import hashlib
+import importlib
 import os
 import signal
 import sys
@@ -27,6 +28,8 @@ from sync.encoder.messages import (
     Picture,
     Pictured,
     Question,
+    Warm,
+    Warmed,
     frame_bytes,
     framed,
     question_of,
@@ -39,6 +42,9 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 def answer(question: Question) -> Answer:
     """Do what is asked; whatever goes wrong with the file or the disk becomes ``Failed``."""
+    if isinstance(question, Warm):
+        importlib.import_module("sync.wire.preview")
+        return Warmed()
     path = Path(question.path)
     try:
         return _coded(path, question) if isinstance(question, Code) else _pictured(path, question)
