@@ -62,6 +62,13 @@ def instances_of_items(db: Store, item_ids: Sequence[int]) -> dict[int, Instance
     return {row[0]: Instance(*row[1:]) for row in rows}
 
 
+def owed_digests(db: Store, digests: Sequence[str]) -> set[str]:
+    """Those of the given file digests that some destination has not confirmed yet. Reads every instance: seldom."""
+    sql = """SELECT sha256 FROM instance
+        WHERE sha256 IN (SELECT value FROM json_each(?)) AND confirmed_count < owed_count"""
+    return {str(row[0]) for row in db.rows(sql, (json.dumps(list(digests)),))}
+
+
 def instances_by_state(
     db: Store, state: LocalState, after_sop_instance_uid: str = "", limit: int = 1000
 ) -> tuple[Instance, ...]:

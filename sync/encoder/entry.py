@@ -88,6 +88,11 @@ class Entry:
         return self.folder / PREVIEW
 
 
+def spool_folder(data_dir: Path) -> Path:
+    """Where a unit's sync process keeps parts; beside, not below, the folders that are named by destinations."""
+    return data_dir / "spool"
+
+
 def entry_folder(root: Path, sha256: str) -> Path:
     """Where the parts of a file lie; the digest is checked, so it can never leave ``root``."""
     if not is_digest(sha256):

@@ -84,7 +84,6 @@ class Spool:
         try:
             fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(root / _WORK, ignore_errors=True)
-            (root / _WORK).mkdir(exist_ok=True)
             self._scan()
         except OSError:
             self._lock_file.close()
