@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from appliance.clock import SystemClock
-from appliance.config import ConfigError, load_unit
+from appliance.config import ConfigError, GatewayDestination, load_unit
 from appliance.logging import log
 
 
@@ -24,19 +24,29 @@ def main() -> int:
     try:
         config = load_unit(arguments.config)
         from sync.adapters.build import build
+        from sync.encoder.entry import spool_folder
         from sync.runner import Runner
 
         clock = SystemClock()
         work_dir = config.data_dir / "sync"
         work_dir.mkdir(mode=0o700, exist_ok=True)
-        destinations = [build(table, config.limits, clock, work_dir) for table in config.destination]
+        encoder = None
+        if any(isinstance(table, GatewayDestination) for table in config.destination):
+            from sync.encoder.lane import receiving_at
+            from sync.encoder.service import EncoderService
+
+            door = receiving_at(config.run_dir, clock)
+            encoder = EncoderService(spool_folder(config.data_dir), config.limits, clock, is_receiving=door)
+        destinations = [build(table, config.limits, clock, work_dir, encoder) for table in config.destination]
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"sync: {error}\n")
         return 3
     log("sync", "started", destinations=len(destinations))
-    Runner(config, destinations, clock, stop).run()
+    Runner(config, destinations, clock, stop, encoder).run()
     for destination in destinations:
         destination.close()
+    if encoder is not None:
+        encoder.close()
     log("sync", "stopped")
     return 0
 

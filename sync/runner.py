@@ -22,7 +22,8 @@ from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding, open_subjects
 from appliance.store.studies import known_studies
-from sync.adapters.base import Destination, SendItem
+from sync.adapters.base import Announcing, Destination, SendItem
+from sync.ahead import ReadAhead
 from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
 from sync.core.engine import Engine
 from sync.core.events import (
@@ -36,6 +37,7 @@ from sync.core.events import (
     WorkArrived,
 )
 from sync.core.policy import Policy
+from sync.encoder.service import EncoderService
 from sync.eviction import Eviction
 from sync.hands import Hands
 from sync.records import apply_records, split
@@ -57,14 +59,21 @@ class Runner:
         destinations: One adapter for each configured destination.
         clock: The only clock.
         stop: Set to end; running attempts are cancelled and their items re-offered at the next start.
+        encoder: Told what will be sent next, for the destinations that take parts.
     """
 
     def __init__(
-        self, config: UnitConfig, destinations: Sequence[Destination], clock: Clock, stop: threading.Event
+        self,
+        config: UnitConfig,
+        destinations: Sequence[Destination],
+        clock: Clock,
+        stop: threading.Event,
+        encoder: EncoderService | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
         self._stop = stop
+        self._encoder = encoder
         self._destinations = {d.name: d for d in destinations}
 
     def run(self) -> None:
@@ -73,7 +82,7 @@ class Runner:
         while not self._stop.is_set():
             try:
                 with open_unit(self._config.unit_db) as store:
-                    life = _Life(self._config, store, self._destinations, self._clock)
+                    life = _Life(self._config, store, self._destinations, self._clock, self._encoder)
                     try:
                         life.begin()
                         pause_s = REBUILD_S_FIRST
@@ -93,7 +102,14 @@ class _Life:
     Late events of its threads go to its own queue, which nobody reads any more: they cannot reach the next engine.
     """
 
-    def __init__(self, config: UnitConfig, store: Store, destinations: Mapping[str, Destination], clock: Clock) -> None:
+    def __init__(
+        self,
+        config: UnitConfig,
+        store: Store,
+        destinations: Mapping[str, Destination],
+        clock: Clock,
+        encoder: EncoderService | None,
+    ) -> None:
         self._config = config
         self._store = store
         self._clock = clock
@@ -101,6 +117,9 @@ class _Life:
         self._hands = Hands(destinations, self._inbox.put)
         self._engine = Engine(Policy(limits=config.limits, jitter_seed=_seed(config, clock)))
         self._eviction = Eviction(config, store, clock, self._inbox.put)
+        gateways = [name for name, each in destinations.items() if isinstance(each, Announcing)]
+        ahead_count = config.limits.encoder_ahead_count_max
+        self._ahead = ReadAhead(store, clock, encoder, gateways, ahead_count, self._files) if encoder else None
         self._given_command_ids: set[int] = set()
         self._seen_version = -1
         self._live_mono_s = float("-inf")
@@ -127,6 +146,8 @@ class _Life:
         if events:
             self._handle(events)
         self._look_for_news()
+        if self._ahead is not None:
+            self._ahead.turn()
         self._eviction.turn()
         self._show()
 

@@ -9,9 +9,12 @@ from appliance.clock import Clock
 from appliance.config import DestinationTable, DicomwebDestination
 from appliance.domain.limits import LimitSet
 from sync.adapters.base import Destination
+from sync.encoder.base import Encoder
 
 
-def build(table: DestinationTable, limits: LimitSet, clock: Clock, work_dir: Path) -> Destination:
+def build(
+    table: DestinationTable, limits: LimitSet, clock: Clock, work_dir: Path, encoder: Encoder | None = None
+) -> Destination:
     """The adapter of one destination; nothing is connected yet, and wrong settings show as a failure of each call.
 
     Args:
@@ -20,6 +23,7 @@ def build(table: DestinationTable, limits: LimitSet, clock: Clock, work_dir: Pat
         clock: Read for stalls and deadlines only.
         work_dir: For pictures read back for comparison; each destination gets a folder of its own below it, made
             anew: what an earlier run left there is removed.
+        encoder: Makes the parts that gateways take.
     """
     folder = work_dir / table.name
     shutil.rmtree(folder, ignore_errors=True)
