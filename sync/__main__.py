@@ -23,21 +23,22 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         config = load_unit(arguments.config)
-        from sync.adapters.build import build
+        from sync.adapters.build import Home, build
         from sync.encoder.entry import spool_folder
         from sync.runner import Runner
 
         clock = SystemClock()
         work_dir = config.data_dir / "sync"
         work_dir.mkdir(mode=0o700, exist_ok=True)
-        encoder = None
+        encoder = home = None
         if any(isinstance(table, GatewayDestination) for table in config.destination):
             from sync.encoder.lane import receiving_at
             from sync.encoder.service import EncoderService
 
             door = receiving_at(config.run_dir, clock)
             encoder = EncoderService(spool_folder(config.data_dir), config.limits, clock, is_receiving=door)
-        destinations = [build(table, config.limits, clock, work_dir, encoder) for table in config.destination]
+            home = Home(config.identity_dir, config.run_dir, encoder)
+        destinations = [build(table, config.limits, clock, work_dir, home) for table in config.destination]
     except (ConfigError, OSError) as error:
         sys.stderr.write(f"sync: {error}\n")
         return 3

@@ -35,6 +35,8 @@ def _permanent(sentence: str, advice: str) -> Entry:
 _WAIT = "Nothing to do: it is tried again by itself."
 _ADMIN = "Ask the administrator of the destination."
 _NETWORK = "Look at the modem or cable; if other pages load, ask the administrator whether the destination runs."
+_SPACE = "Free space on this unit."
+_ENROL = "Ask the administrator of the destination, who can give a new code for enrolling this unit again."
 _SETTINGS = "Compare the destination's settings with what its administrator wrote down."
 
 CATALOGUE: dict[str, Entry] = {
@@ -59,11 +61,28 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "redirected": _link("The destination, or the network, sends this unit to another address.", _SETTINGS),
     "not-dicomweb": _link("What answers at the destination's address is no DICOMweb service.", _SETTINGS),
+    "not-gateway": _link("What answers at the destination's address is no gateway.", _SETTINGS),
+    "not-enrolled": _link(
+        "This unit is not enrolled at the destination yet.",
+        "Ask the administrator of the destination for a code, and type: qafila unit enrol.",
+    ),
+    "identity-unusable": _link(
+        "The files by which the destination knows this unit cannot be used.",
+        "Ask the administrator of the destination for a code, and enrol this unit again.",
+    ),
+    "session-unnoted": _link("This unit cannot write to its own disk what it must not forget.", _SPACE),
+    "session-refused": _link("The destination does not accept this unit's signature.", _ENROL),
+    "unit-revoked": _link("The destination has ended this unit's access.", _ENROL),
+    "unit-copied": _link(
+        "The destination knows another copy of this unit, or a later state of it, and lets this one in no more.",
+        "Tell the administrator of the destination at once: people have to decide which copy goes on.",
+    ),
     "http-401": _link("The destination does not accept this unit's user name or password.", _SETTINGS),
     "http-403": _link("The destination does not allow this unit in.", _ADMIN),
     "http-429": _link("The destination asks this unit to wait.", _WAIT),
     "http-502": _link("The destination cannot be reached behind its front door.", _WAIT),
     "http-503": _link("The destination is busy or being serviced.", _WAIT),
+    "http-507": _link("The disk of the destination is full.", _ADMIN),
     "http-504": _link("The destination is too slow behind its front door.", _WAIT),
     "association-refused": _link("The destination refuses to talk to this unit for now.", _WAIT),
     "ae-unknown": _link("The destination does not know this unit's name, or has another name itself.", _SETTINGS),
@@ -74,6 +93,13 @@ CATALOGUE: dict[str, Entry] = {
     # this item, this time
     "answer-unusable": _transient("The destination gave an answer that cannot be understood.", _WAIT),
     "answer-too-large": _transient("The destination gave an endless answer.", _ADMIN),
+    "answer-contradicts": _transient("The destination says that it has more than was sent.", _ADMIN),
+    "part-forgotten": _transient("The destination does not remember that this picture was announced.", _WAIT),
+    "part-conflict": _transient("The destination and this unit do not agree how much of this picture is there.", _WAIT),
+    "part-damaged": _transient("This picture was damaged on its way, several times.", _NETWORK),
+    "part-unreadable": _transient("The copy of this picture that was made for the link cannot be read.", _WAIT),
+    "proof-pending": _transient("The destination has this picture and is still checking it.", _WAIT),
+    "receipt-false": _transient("The receipt for this picture was not signed by the destination.", _ADMIN),
     "stow-unanswered": _transient("The destination did not say that it stored this picture.", _WAIT),
     "http-4xx": _transient("The destination could not take this picture.", _ADMIN),
     "http-409": _transient("The destination could not store this picture and did not say why.", _ADMIN),
@@ -88,9 +114,7 @@ CATALOGUE: dict[str, Entry] = {
     "commitment-refused": _transient("The destination did not take the request to promise safe keeping.", _ADMIN),
     "commitment-failed": _transient("The destination could not promise to keep this picture.", _WAIT),
     "move-failed": _transient("The destination did not send this picture back for comparison.", _SETTINGS),
-    "work-dir": _transient(
-        "There was no room on this unit for a second copy of the picture.", "Free space on this unit."
-    ),
+    "work-dir": _transient("There was no room on this unit for a second copy of the picture.", _SPACE),
     "nothing-to-compare": _transient(
         "The stored file of this picture was not on this unit to compare with what the destination holds.",
         "If it is shown as missing, tell the service; if its pixels were removed to make room, nothing.",
@@ -112,6 +136,7 @@ CATALOGUE: dict[str, Entry] = {
         "Compare both pictures with the administrator of the destination; the one on this unit is unchanged.",
     ),
     "not-comparable": _permanent("What the destination gives back cannot be compared with this picture.", _ADMIN),
+    "refused-by-centre": _permanent("The destination does not take this picture.", _ADMIN),
     "file-unreadable": _permanent("The stored file of this picture cannot be read on this unit.", _ADMIN),
 }
 

@@ -32,7 +32,7 @@ def test_failures_page_and_catalogue_agree() -> None:
 
 
 def test_every_code_used_in_the_adapters_is_in_the_catalogue_and_the_other_way_round() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sync/adapters").glob("*.py")))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "sync/adapters").rglob("*.py")))
     outside = text.split("CATALOGUE: ", 1)[0] + text.split("}\n\n\nclass", 1)[1]
     used = set(re.findall(r'"([a-z]+(?:-[a-z0-9]+)*)"', outside))
     built = {code for code in CATALOGUE if re.match(r"http-(401|403|429|50[234])$|dimse-0\d\d\d$", code)}

@@ -1,0 +1,1 @@
+"""A centre's gateway as a destination: few round trips, appends that any cut or anything urgent may end, receipts."""

@@ -1,0 +1,281 @@
+"""The gateway's requests as methods, each with a session, each said again while the link comes and goes.
+
+Everything may be said twice (rule 6 of the protocol), so a lost answer costs a repetition and nothing else.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+import zstandard
+
+from appliance.clock import Clock
+from appliance.domain.failure import Failure
+from appliance.live import write_live
+from appliance.logging import log
+from sync.adapters.failures import Failed, failure
+from sync.adapters.gateway.flow import Answer, Flow, Way
+from sync.adapters.gateway.flows import Flows, Use
+from sync.adapters.gateway.persistence import Persistence
+from sync.adapters.gateway.receipts import Receipts
+from sync.adapters.gateway.session import JSON, Session, refusal_of_unit
+from sync.adapters.web import retry_after_s
+from sync.wire.messages import (
+    EPOCH_HEADER,
+    INBOX_HEADER,
+    CheckAnswer,
+    CheckRequest,
+    Inbox,
+    Manifest,
+    ManifestAnswer,
+)
+
+PACK_LEVEL = 9
+CLOCK_LIVE_S = 10.0
+CLOCK_OFF_S = 5.0
+"""``Date`` has whole seconds and is a round trip old; less than this is no news."""
+CHECK_S_PER_ITEM = 30.0
+"""The centre puts the file together again and reads it back from its PACS."""
+POLL_S_MAX = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a part stands at the centre."""
+
+    offset: int
+    complete: bool
+
+
+class Centre:
+    """One gateway; thread-safe.
+
+    Attributes:
+        receipts: What it signed for this unit.
+        inbox_head: Number of its newest inbox entry, as last heard.
+    """
+
+    def __init__(self, way: Way, flows: Flows, session: Session, clock: Clock, run_dir: Path) -> None:
+        self._way = way
+        self._flows = flows
+        self._session = session
+        self._clock = clock
+        self._run_dir = run_dir
+        self._name = way.table.name
+        self._lock = threading.Lock()
+        self._live_mono_s = float("-inf")
+        self._said_offset_s = 0.0
+        self.inbox_head = 0
+        self.receipts = Receipts(session.centre_key, session.identity.unit_id)
+
+    @property
+    def epoch(self) -> str:
+        """As last heard, also in an earlier life of this process; empty while unknown."""
+        return self._session.remembered.epoch
+
+    @property
+    def inbox_seen(self) -> int:
+        """How far the inbox was read."""
+        return self._session.remembered.inbox_seen
+
+    def note_inbox_seen(self, seq: int) -> None:
+        """The inbox was read so far."""
+        self._session.note(inbox_seen=seq)
+
+    # --- requests --------------------------------------------------------------------------------------------------
+
+    def greet(self, persistence: Persistence) -> None:
+        """Prove the way, the certificate, and that the unit is let in: an empty reading of the inbox.
+
+        Raises:
+            Failed: What stands in the way.
+        """
+        path = f"/v1/inbox?after={max(self.inbox_seen, self.inbox_head)}&wait=0"
+        self._ask(persistence, Use.TALK, "GET", path, {}).decode(Inbox)
+
+    def put_manifest(
+        self, study_uid: str, manifest: Manifest, persistence: Persistence
+    ) -> tuple[ManifestAnswer, float | None]:
+        """Say what there is, hear what is there; receipts in the answer are kept.
+
+        Returns:
+            The answer, and the round trip in seconds when it was measured.
+
+        Raises:
+            Failed: If there is no usable answer.
+        """
+        body = zstandard.ZstdCompressor(level=PACK_LEVEL).compress(msgspec.json.encode(manifest))
+        headers = {**JSON, "Content-Encoding": "zstd"}
+        answer = self._ask(persistence, Use.TALK, "PUT", f"/v1/studies/{study_uid}/manifest", headers, body)
+        told = answer.decode(ManifestAnswer)
+        for one in told.instances.values():
+            if one.receipt is not None:
+                self.receipts.take_in(one.receipt)
+        return told, answer.round_trip_s
+
+    def read_inbox(self, wait_s: float, persistence: Persistence, cancelled: Callable[[], bool]) -> Inbox:
+        """What came after the last reading; waits up to ``wait_s`` seconds for news. Receipts are kept.
+
+        Raises:
+            Failed: If there is no usable answer; also when ``cancelled`` became true.
+        """
+        path = f"/v1/inbox?after={self.inbox_seen}&wait={int(wait_s)}"
+        answer = self._ask(persistence, Use.POLL, "GET", path, {}, patience_s=wait_s, cancelled=cancelled)
+        inbox = answer.decode(Inbox)
+        for entry in inbox.entries:
+            if entry.receipt is not None:
+                self.receipts.take_in(entry.receipt)
+        if inbox.entries:
+            self.note_inbox_seen(max(entry.seq for entry in inbox.entries))
+        return inbox
+
+    def check(self, request: CheckRequest, persistence: Persistence, cancelled: Callable[[], bool]) -> CheckAnswer:
+        """Have these read back from the PACS now; receipts in the answer are kept.
+
+        Raises:
+            Failed: As above.
+        """
+        patience_s = CHECK_S_PER_ITEM * len(request.items)
+        body = msgspec.json.encode(request)
+        answer = self._ask(
+            persistence, Use.POLL, "POST", "/v1/check", JSON, body, patience_s=patience_s, cancelled=cancelled
+        )
+        told = answer.decode(CheckAnswer)
+        for one in told.items.values():
+            if one.receipt is not None:
+                self.receipts.take_in(one.receipt)
+        return told
+
+    def append(
+        self,
+        flow: Flow,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: Iterator[bytes] | None,
+        size_bytes: int,
+    ) -> Answer:
+        """One exchange about a part; every answer of the gateway is returned as it is.
+
+        Raises:
+            Failed: If there is none, or the unit is not let in.
+        """
+        return self._exchange(flow, method, path, headers, content, size_bytes=size_bytes)
+
+    # --- what they share -------------------------------------------------------------------------------------------
+
+    def _ask(
+        self,
+        persistence: Persistence,
+        use: Use,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes | None = None,
+        *,
+        patience_s: float = 0.0,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        def once() -> Answer:
+            with self._flows.taken(use) as flow:
+                answer = self._exchange(
+                    flow,
+                    method,
+                    path,
+                    headers,
+                    content,
+                    size_bytes=len(content or b""),
+                    patience_s=patience_s,
+                    cancelled=cancelled,
+                )
+            if answer.status != 200:
+                raise Failed(refusal_of(answer, self._way.limits.backoff_s_max))
+            return answer
+
+        return persistence.run(once)
+
+    def _exchange(
+        self,
+        flow: Flow,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes | Iterator[bytes] | None,
+        *,
+        size_bytes: int,
+        patience_s: float = 0.0,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        """With a session; one that is over is opened anew once. A body in pieces is not sent twice: its caller knows
+        where to go on."""
+        for is_last in (False, True):
+            token = self._session.token(flow)
+            answer = flow.exchange(
+                method,
+                path,
+                {"Authorization": f"Bearer {token}", **headers},
+                content=content,
+                size_bytes=size_bytes,
+                patience_s=patience_s,
+                cancelled=cancelled,
+            )
+            if answer.status != 401:
+                break
+            self._session.drop(token)
+            if is_last or not isinstance(content, bytes | None):
+                raise Failed(failure("session-refused") if is_last else failure("connection-lost"))
+        refused = refusal_of_unit(answer)
+        if refused is not None:
+            self._session.drop(token)
+            raise Failed(refused)
+        self._hear(answer.headers)
+        return answer
+
+    def _hear(self, headers: httpx.Headers) -> None:
+        """Epoch, inbox and time, which every answer tells."""
+        epoch, head = headers.get(EPOCH_HEADER, ""), headers.get(INBOX_HEADER, "")
+        if head.isascii() and head.isdigit():
+            self.inbox_head = int(head[:15])
+        if epoch and epoch != self.epoch:
+            if self.epoch:
+                log("sync.gateway", "the centre has another epoch", destination=self._name, epoch=epoch)
+            self._session.note(epoch=epoch)
+        self._compare_clocks(headers.get("Date", ""))
+
+    def _compare_clocks(self, date: str) -> None:
+        """An estimate for people and for health; nothing is decided by it."""
+        now = self._clock.mono_s()
+        with self._lock:
+            if now - self._live_mono_s < CLOCK_LIVE_S:
+                return
+            self._live_mono_s = now
+        try:
+            centre_wall_s = email.utils.parsedate_to_datetime(date).timestamp()
+        except (ValueError, OverflowError):
+            return
+        offset_s = round(self._clock.wall_s() - centre_wall_s, 1)
+        if abs(offset_s - self._said_offset_s) > CLOCK_OFF_S:
+            self._said_offset_s = offset_s
+            log("sync.gateway", "this unit's clock differs", destination=self._name, ahead_s=offset_s)
+        facts = {"clock_ahead_s": offset_s, "epoch": self.epoch}
+        write_live(self._run_dir, f"centre-{self._name}", facts, self._clock)
+
+
+def refusal_of(answer: Answer, backoff_s_max: float) -> Failure:
+    """What a refusal means for what was asked; the unit itself was let in."""
+    status = answer.status
+    if status == 507:
+        return failure("http-507", retry_after_s(answer.headers, backoff_s_max))
+    if status in (400, 413, 415):
+        return failure(f"http-{status}")
+    if status in (404, 405) and answer.media_type != "application/problem+json":
+        return failure("not-gateway")
+    if status >= 500:
+        return failure("http-500", retry_after_s(answer.headers, backoff_s_max))
+    return failure("http-4xx" if status >= 400 else "answer-unusable")
