@@ -91,13 +91,13 @@ def _picture(frame: Frame, limits: WireLimits) -> NDArray[np.uint8]:
 
 
 def _colour(frame: Frame, photometric: str, height: int, width: int) -> NDArray[np.uint8]:
-    header, samples = frame.header, frame.samples
-    stored = int(header.get("BitsStored") or 8)
-    if samples.dtype.itemsize > 1 and samples.dtype.kind == "u":
-        samples = samples.astype(np.float32) * np.float32(255.0 / ((1 << stored) - 1))
+    shown = averaged(frame.samples, height, width)
+    if frame.samples.dtype.itemsize > 1:
+        stored = int(frame.header.get("BitsStored") or 8 * frame.samples.dtype.itemsize)
+        shown *= 255.0 / ((1 << stored) - 1)
     if photometric.startswith("YBR") and frame.is_as_stored:
-        samples = rgb_of_ybr(samples, photometric)
-    return _to_bytes(averaged(samples, height, width))
+        shown = rgb_of_ybr(shown, photometric)
+    return _to_bytes(shown)
 
 
 def _to_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:

@@ -188,6 +188,9 @@ def _through_table(values: Floats, item: Dataset, header: Dataset) -> Floats | N
 def _table_data(item: Dataset) -> Floats:
     raw = item.LUTData
     if isinstance(raw, bytes):
+        count, _, bits = (int(each) for each in item.LUTDescriptor)
+        if bits <= 8 and len(raw) < 2 * count:
+            return np.frombuffer(raw, dtype=np.uint8).astype(np.float64)
         return np.frombuffer(raw[: len(raw) // 2 * 2], dtype="<u2").astype(np.float64)
     return np.asarray(raw, dtype=np.float64) % (1 << 16)
 
@@ -246,21 +249,22 @@ def palette_colour(values: NDArray[Any], header: Dataset) -> NDArray[Any] | None
         count = count or 1 << 16
         one_byte = bits <= 8 and len(data) < 2 * count
         table = np.frombuffer(data[: len(data) // 2 * 2], dtype=np.uint8 if one_byte else "<u2").astype(np.float64)
+        table = table[:count]
         if not len(table):
             return None
         if table.max() > 255:
             table = table / 257.0
-        at = np.clip(values.astype(np.int64) - first, 0, len(table) - 1)
-        channels.append(table.astype(np.float32)[at])
+        at = np.clip(values.astype(np.int32) - first, 0, len(table) - 1)
+        channels.append(np.rint(table).astype(np.uint8)[at])
     return np.stack(channels, axis=-1)
 
 
-def rgb_of_ybr(samples: NDArray[Any], photometric: str) -> NDArray[Any]:
-    """8-bit YCbCr as RGB, 0 to 255; the partial range of YBR_PARTIAL_422 stretched (PS3.3 section C.7.6.3.1.2)."""
-    y, blue, red = (samples[:, :, channel].astype(np.float32) for channel in range(3))
+def rgb_of_ybr(samples: Floats, photometric: str) -> Floats:
+    """YCbCr, 0 to 255, as RGB; the partial range of YBR_PARTIAL_422 stretched (PS3.3 section C.7.6.3.1.2)."""
+    y, blue, red = (samples[:, :, channel] for channel in range(3))
     if photometric.startswith("YBR_PARTIAL"):
         y, blue, red = (y - 16) * (255 / 219), (blue - 128) * (255 / 224), (red - 128) * (255 / 224)
     else:
         blue, red = blue - 128, red - 128
     rgb = np.stack([y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue], axis=-1)
-    return np.asarray(np.clip(rgb, 0, 255))
+    return np.asarray(np.clip(rgb, 0, 255), dtype=np.float64)
