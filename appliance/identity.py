@@ -38,6 +38,11 @@ def identity_file(identity_dir: Path, destination: str) -> Path:
     return identity_dir / f"{destination}.json"
 
 
+def session_file(identity_dir: Path, destination: str) -> Path:
+    """Where the unit keeps what it must not forget of its sessions at this destination."""
+    return identity_dir / f"{destination}.session"
+
+
 def read_identity(identity_dir: Path, destination: str) -> Identity | None:
     """The identity at this destination; ``None`` when the unit is not enrolled there.
 
@@ -97,6 +102,10 @@ def replace_file(path: Path, content: bytes) -> None:
 
 def _write_partial(path: Path, content: bytes) -> Path:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    owner = path.parent.parent.stat()
+    is_root = os.geteuid() == 0
+    if is_root:  # a person with sudo enrols a unit that runs under an account of its own
+        os.chown(path.parent, owner.st_uid, owner.st_gid)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(FileNotFoundError):
         partial.unlink()
@@ -105,6 +114,8 @@ def _write_partial(path: Path, content: bytes) -> Path:
         target.write(content)
         target.flush()
         os.fsync(target.fileno())
+        if is_root:
+            os.fchown(target.fileno(), owner.st_uid, owner.st_gid)
     return partial
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import codecs
 import json
-import os
 import sys
 from datetime import tzinfo
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from appliance.cli.exits import NOT_FOUND, CliError
+from appliance.cli.options import DEFAULT_CONFIG, Subparsers, add_options
 from appliance.clock import SystemClock, local_zone
 from appliance.config import UnitConfig, load_unit
 from appliance.domain.display import safe_text
@@ -21,23 +20,20 @@ from appliance.picture import UnitReader
 from appliance.store.connect import Store
 from appliance.store.study_uids import study_uids_like
 
-DEFAULT_CONFIG = "/etc/qafila/unit.toml"
+__all__ = [
+    "CLOCK",
+    "DEFAULT_CONFIG",
+    "Subparsers",
+    "add_options",
+    "config_of",
+    "find_study",
+    "print_json",
+    "reader_of",
+    "zone_now",
+]
 MATCH_COUNT_MAX = 10
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-"""What ``add`` is given; argparse has no public name for it, and the class has type parameters only for checkers."""
 CLOCK = SystemClock()
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """``--config`` and ``--json``, the same everywhere."""
-    parser.add_argument(
-        "--config",
-        type=Path,
-        default=Path(os.environ.get("QAFILA_CONFIG", DEFAULT_CONFIG)),
-        help=f"unit.toml (default: $QAFILA_CONFIG or {DEFAULT_CONFIG})",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of sentences")
 
 
 def config_of(arguments: argparse.Namespace) -> UnitConfig:

@@ -16,6 +16,7 @@ import sys
 import threading
 from pathlib import Path
 
+from appliance.cli import enrol
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
 from appliance.live import read_live, write_live
@@ -46,6 +47,7 @@ def add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     run = actions.add_parser("run", help="start everything, restart what dies, stop with Ctrl-C")
     run.add_argument("--config", type=Path, required=True, help="unit.toml")
     run.set_defaults(handler=lambda arguments: run_unit(arguments.config))
+    enrol.add(actions)
 
 
 def run_unit(config_path: Path) -> int:

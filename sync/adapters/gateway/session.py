@@ -14,7 +14,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from appliance.domain.failure import Failure
-from appliance.identity import Identity, IdentityError, read_identity, read_key, replace_file
+from appliance.identity import Identity, IdentityError, read_identity, read_key, replace_file, session_file
 from appliance.logging import log
 from sync.adapters.failures import Failed, failure
 from sync.adapters.gateway.flow import Answer, Flow
@@ -48,7 +48,7 @@ class Session:
         Raises:
             Failed: ``not-enrolled``, or ``identity-unusable`` when a file of it is damaged.
         """
-        self._path = identity_dir / f"{destination}.session"
+        self._path = session_file(identity_dir, destination)
         self._lock = threading.Lock()
         try:
             identity, pem = read_identity(identity_dir, destination), read_key(identity_dir)
