@@ -84,7 +84,8 @@ class Situation:
         waiting_bytes: Original bytes still to be coded, this file included.
         item_bytes: Original bytes of this file; > 0.
         worker_count: Files that are coded at the same time; >= 1.
-        is_awaited: A destination stands still until this file is coded.
+        is_awaited: A destination stands still until this file is coded. Then this file alone counts: the link idles
+            meanwhile, whatever lies ready for others, and each one behind it gets a choice of its own.
     """
 
     rate_bytes_per_s: float | None
@@ -118,7 +119,7 @@ def finish_s(situation: Situation, gives: Yield) -> float:
     """Seconds until everything has arrived, if all that waits is coded like this; see the module."""
     rate = _rate(situation)
     ready_s = 0.0 if situation.is_awaited else situation.ready_bytes / rate
-    waiting = max(situation.waiting_bytes, situation.item_bytes)
+    waiting = situation.item_bytes if situation.is_awaited else max(situation.waiting_bytes, situation.item_bytes)
     at_once = max(1.0, min(situation.worker_count, waiting / situation.item_bytes))
     first_s = max(ready_s, situation.item_bytes / gives.speed_bytes_per_s)
     link_bound_s = first_s + waiting * gives.share / rate
