@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("appliance.cli.retry", "offer a study that was set aside again, or try its link now"),
     "stat": ("appliance.cli.stat", "mark a study as urgent, or as routine again"),
     "evict": ("appliance.cli.evict", "make room: which studies' pixels may leave this unit, and why not"),
+    "courier": ("appliance.cli.courier", "carry studies on a USB stick, and the centre's receipts back"),
     "doctor": ("appliance.cli.doctor", "check the unit's health"),
     "config": ("appliance.cli.config", "check, show or print a configuration"),
 }

@@ -192,6 +192,11 @@ def open_brought(db: Store, count: int = BROUGHT_COUNT_MAX) -> tuple[BroughtRece
     )
 
 
+def count_open_brought(db: Store) -> int:
+    """How many proofs wait for the engine."""
+    return int(db.value("SELECT count(*) FROM brought_receipt WHERE settled_at = ''"))
+
+
 def settle_brought(db: Store, stamp: Stamp, brought_id: int, outcome: str) -> None:
     """The engine is done with a proof."""
     with write(db):

@@ -131,7 +131,7 @@ class Importer:
         begun = brought.index.begun
         assert begun is not None, "Brought refuses an index without it"
         said = await self.intake.database.reading(
-            _reply, brought.unit_id, brought.index.stick, begun.inbox_seen, self.limits.reply_entry_count_max
+            _reply, brought.unit_id, brought.index.stick, self.limits.reply_entry_count_max
         )
         try:
             brought.folder.write(REPLY_NAME, write_reply(said, self.intake.keys.signing.sign, begun.reply_to))
@@ -159,8 +159,8 @@ async def wait_until_settled(
         await asyncio.sleep(pause_s)
 
 
-def _reply(connection: Connection, unit_id: str, stick: str, after: int, count_max: int) -> Reply:
-    head, entries = last_entries(connection, unit_id, after, count_max)
+def _reply(connection: Connection, unit_id: str, stick: str, count_max: int) -> Reply:
+    head, entries = last_entries(connection, unit_id, count_max)
     waiting = select(func.count()).select_from(claim.join(file, file.c.file_id == claim.c.file_id))
     waiting = waiting.where(claim.c.unit_id == unit_id, file.c.state.in_(_WAITS))
     return Reply(

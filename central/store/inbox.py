@@ -54,9 +54,9 @@ def entries_after(connection: Connection, unit_id: str, after: int, count_max: i
     return _head(connection, unit_id), [_entry(row) for row in connection.execute(wanted.limit(count_max))]
 
 
-def last_entries(connection: Connection, unit_id: str, after: int, count_max: int) -> tuple[int, list[Entry]]:
-    """As ``entries_after``, but the newest ones when there are more."""
-    wanted = select(inbox).where(inbox.c.unit_id == unit_id, inbox.c.seq > after).order_by(inbox.c.seq.desc())
+def last_entries(connection: Connection, unit_id: str, count_max: int) -> tuple[int, list[Entry]]:
+    """The head of a unit's inbox, and its newest entries, in order."""
+    wanted = select(inbox).where(inbox.c.unit_id == unit_id).order_by(inbox.c.seq.desc())
     found = [_entry(row) for row in connection.execute(wanted.limit(count_max))]
     return _head(connection, unit_id), found[::-1]
 

@@ -24,6 +24,9 @@ from sync.courier.unit_folder import UnitFolder
 from sync.encoder.base import EncodedFile, EncodeError, Encoder
 
 PREVIEW_BYTES_MAX = 256 * 1024
+TRY_COUNT = 3
+AHEAD_COUNT = 16
+"""Instances that the encoder may make while others are written."""
 PIXELS_GONE = Failure(
     FailureKind.TRANSIENT, "courier-pixels-changed", "The prepared pixels of an image changed while they were copied."
 )
@@ -71,8 +74,6 @@ class Order:
     """age recipients: the centre's, and the organiser's for recovery."""
     delivered: tuple[tuple[str, str], ...] = ()
     """(SOP Instance UID, SHA-256) of what this stick carried and the centre gave a receipt for: it makes room."""
-    revision: int = 0
-    inbox_seen: int = 0
     new_stick_id: str = ""
     """Random, 16 hex digits; for a stick that has none yet."""
 
@@ -117,9 +118,7 @@ def export(order: Order, tools: Tools) -> Outcome:
     """
     with ExitStack() as stack:
         folder = stack.enter_context(UnitFolder(order.path, tools.keys, tools.limits, create=True))
-        folder.begin(
-            order.new_stick_id, tuple(fingerprint(recipient) for recipient in order.recipients), order.inbox_seen
-        )
+        folder.begin(order.new_stick_id, tuple(fingerprint(recipient) for recipient in order.recipients))
         _make_room(folder, order, tools)
         outcome = Outcome(stick=folder.index.stick)
         old = set(folder.index.parcels)
@@ -154,7 +153,8 @@ def _copy(folder: UnitFolder, order: Order, tools: Tools, outcome: Outcome) -> N
     total_bytes = sum(item.size_bytes for item in order.items)
     done_bytes, done_count = sum(item.size_bytes for item in done), len(done)
     try:
-        for item in waiting:
+        for number, item in enumerate(waiting):
+            tools.encoder.want(waiting[number : number + AHEAD_COUNT])
             tools.on_progress(Progress(Phase.COPYING, done_bytes, total_bytes, done_count, len(order.items)))
             if tools.cancelled():
                 outcome.ending = Ending.STOPPED
@@ -234,13 +234,17 @@ class _Writer:
             StickError: From writing a parcel that became full.
         """
         tools = self._tools
-        try:
-            parts = tools.encoder.encoded(item, tools.cancelled)
-            if parts is None:
+        for attempt in range(TRY_COUNT):
+            try:
+                parts = tools.encoder.encoded(item, tools.cancelled)
+                if parts is not None:
+                    self._add_pieces(item, parts)
                 return
-            self._add_pieces(item, parts)
-        except EncodeError as error:
-            self._outcome.failed.append((item, error.failure))
+            except EncodeError as error:
+                if error.failure is PIXELS_GONE and attempt + 1 < TRY_COUNT:
+                    continue
+                self._outcome.failed.append((item, error.failure))
+                return
 
     def flush(self) -> None:
         """Write the parcel that is being filled, if it holds anything."""
@@ -254,7 +258,7 @@ class _Writer:
 
     def _new(self) -> Filling:
         tools = self._tools
-        return Filling(tools.keys, tools.limits, tools.pack_headers, self._order.revision)
+        return Filling(tools.keys, tools.limits, tools.pack_headers)
 
     def _add_pieces(self, item: SendItem, parts: EncodedFile) -> None:
         if parts.pixels is None:

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sync.adapters.base import SendItem
+from sync.adapters.gateway.manifest import ItemParts, manifest_of, preview_info
 from sync.courier.keys import UnitKeys
 from sync.courier.limits import CourierLimits
 from sync.courier.messages import Holding, ParcelHead, Slice, StudyManifest
 from sync.encoder.base import EncodedFile
-from sync.wire.messages import InstanceInfo, Manifest, PartInfo, PartKind, StudyInfo
+from sync.wire.messages import Manifest, PartInfo, PartKind
 
 PackHeaders = Callable[[Mapping[str, bytes]], bytes]
 """Skeletons by the SHA-256 of their files to one header part."""
@@ -53,13 +54,11 @@ class Filling:
         keys: The unit's.
         limits: Bounds.
         pack_headers: Makes a header part.
-        revision: Of the manifests; grows from export to export.
     """
 
     keys: UnitKeys
     limits: CourierLimits
     pack_headers: PackHeaders
-    revision: int
     _studies: dict[str, list[Coded]] = field(default_factory=dict)
     _slices: list[tuple[Slice, bytes]] = field(default_factory=list)
     _holds: list[Holding] = field(default_factory=list)
@@ -106,7 +105,7 @@ class Filling:
             header = self.pack_headers({one.item.sha256: one.parts.skeleton for one in instances})
             header_sha256 = hashlib.sha256(header).hexdigest()
             slices.append((Slice(sha256=header_sha256, part_bytes=len(header), size_bytes=len(header)), header))
-            manifest = _manifest(instances, header_sha256, len(header), self.revision)
+            manifest = _manifest(instances, header_sha256, len(header))
             manifests.append(StudyManifest(study_instance_uid=study_instance_uid, manifest=manifest))
         head = ParcelHead(
             unit_id=self.keys.unit_id,
@@ -126,51 +125,19 @@ class Filling:
         self._bytes += len(octets)
 
 
-def _manifest(instances: Sequence[Coded], header_sha256: str, header_bytes: int, revision: int) -> Manifest:
-    first = instances[0].item
-    parts = {header_sha256: PartInfo(sha256=header_sha256, size_bytes=header_bytes, kind=PartKind.HEADER)}
+def _manifest(instances: Sequence[Coded], header_sha256: str, header_bytes: int) -> Manifest:
+    """As by link; the revision is the centre's to give, for the stick may come after later manifests."""
+    infos = [PartInfo(sha256=header_sha256, size_bytes=header_bytes, kind=PartKind.HEADER)]
+    names = {}
     for coded in instances:
-        parts |= {part.sha256: part for part in _parts(coded)}
-    return Manifest(
-        revision=revision,
-        priority="stat" if any(coded.item.stat for coded in instances) else "routine",
-        expected_instance_count=first.study_instance_count,
-        study=_study(first),
-        instances=tuple(_instance(coded, header_sha256) for coded in instances),
-        parts=tuple(parts.values()),
-    )
-
-
-def _study(item: SendItem) -> StudyInfo:
-    known = item.study
-    if known is None:
-        return StudyInfo()
-    return StudyInfo(
-        patient_name=known.patient_name,
-        patient_id=known.patient_id,
-        patient_birth_date=known.patient_birth_date,
-        patient_sex=known.patient_sex,
-        accession_number=known.accession_number,
-        study_date=known.study_date,
-        study_description=known.study_description,
-        modality=known.modality,
-    )
-
-
-def _instance(coded: Coded, header_sha256: str) -> InstanceInfo:
-    item, parts = coded.item, coded.parts
-    return InstanceInfo(
-        sop_instance_uid=item.sop_instance_uid,
-        sop_class_uid=item.sop_class_uid,
-        series_instance_uid=item.series_instance_uid,
-        transfer_syntax_uid=item.transfer_syntax_uid,
-        sha256=item.sha256,
-        size_bytes=item.size_bytes,
-        header=header_sha256,
-        pixels="" if parts.no_pixels else parts.pixels_sha256,
-        no_pixels=parts.no_pixels,
-        preview=coded.preview.sha256 if coded.preview else "",
-    )
+        infos += _parts(coded)
+        names[coded.item.item_id] = ItemParts(
+            header=header_sha256,
+            pixels=coded.parts.pixels_sha256,
+            no_pixels=coded.parts.no_pixels,
+            preview=coded.preview.sha256 if coded.preview else "",
+        )
+    return manifest_of(0, [coded.item for coded in instances], names, infos)
 
 
 def _parts(coded: Coded) -> list[PartInfo]:
@@ -186,12 +153,5 @@ def _parts(coded: Coded) -> list[PartInfo]:
             )
         )
     if coded.preview:
-        found.append(
-            PartInfo(
-                sha256=coded.preview.sha256,
-                size_bytes=len(coded.preview.octets),
-                kind=PartKind.PREVIEW,
-                media_type=coded.preview.media_type,
-            )
-        )
+        found.append(preview_info(coded.preview.sha256, len(coded.preview.octets), coded.preview.media_type))
     return found

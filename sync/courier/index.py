@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from sync.adapters.gateway.keys import is_signed
 from sync.courier.errors import FormatError
 from sync.courier.limits import CourierLimits
 from sync.courier.messages import STATEMENT_CONTEXT, Begun, ParcelLine, Statement, Struck, Verified
-from sync.courier.sealing import is_signed
 
 _decoder: msgspec.json.Decoder[Statement] = msgspec.json.Decoder(Statement)
 
@@ -117,7 +117,7 @@ def _read_line(line: bytes, public_key: bytes, limits: CourierLimits) -> Stateme
         return None
     signature, _, said = line[:-1].partition(b" ")
     try:
-        signed = is_signed(public_key, base64.b64decode(signature, validate=True), STATEMENT_CONTEXT + said)
+        signed = is_signed(public_key, STATEMENT_CONTEXT + said, base64.b64decode(signature, validate=True))
         return _decoder.decode(said) if signed else None
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -28,8 +28,9 @@ class CourierLimits:
     parcel_count_max: int = 100_000
 
     reply_bytes_max: int = 64 * MIB
-    """What the centre wrote back: 1.5 kB a receipt, so at least 40,000."""
-    reply_entry_count_max: int = 40_000
+    """What the centre wrote back: 2 kB a receipt, so 30,000."""
+    reply_entry_count_max: int = 20_000
+    """The newest; what is older came by an earlier stick, or comes by link."""
     unit_count_max: int = 1_000
     """Folders of units on one stick."""
     reserve_bytes: int = 4 * MIB

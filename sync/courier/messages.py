@@ -56,8 +56,6 @@ class Begun(_Statement, frozen=True, kw_only=True, tag="begun"):
     """The first 16 hex digits of the SHA-256 of each age recipient that parcels are encrypted to from here on."""
     reply_to: Age
     """The unit's own age recipient, for what the centre writes back."""
-    inbox_seen: Count = 0
-    """Newest inbox entry that the unit knew: the centre writes back what came after."""
 
 
 class ParcelLine(_Statement, frozen=True, kw_only=True, tag="parcel"):

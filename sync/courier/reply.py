@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from sync.adapters.gateway.keys import is_signed
 from sync.courier.errors import FormatError
 from sync.courier.limits import CourierLimits
 from sync.courier.messages import REPLY_CONTEXT, Reply, SignedReply
-from sync.courier.sealing import is_signed, seal, unseal
+from sync.courier.sealing import seal, unseal
 
 _signed_decoder = msgspec.json.Decoder(SignedReply)
 _decoder = msgspec.json.Decoder(Reply)
@@ -42,7 +43,7 @@ def read_reply(sealed: bytes, secret: str, centre_key: bytes, unit_id: str, limi
         raise FormatError("the centre's answer is longer than it may be")
     try:
         signed = _signed_decoder.decode(unseal(sealed, secret))
-        if not is_signed(centre_key, signed.signature, REPLY_CONTEXT + signed.statement):
+        if not is_signed(centre_key, REPLY_CONTEXT + signed.statement, signed.signature):
             raise FormatError("the answer was not written by this unit's centre")
         reply = _decoder.decode(signed.statement)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""age and Ed25519 as a stick needs them: to whom it is encrypted, and who wrote it; pure but for age's random bytes."""
+"""age as a stick needs it; pure but for its random bytes. Who wrote something is said by Ed25519 beside it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import hashlib
 from collections.abc import Sequence
 
 import pyrage
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.courier.errors import FormatError, NotForUs
 
@@ -60,15 +58,15 @@ def recipient_of(secret: str) -> str:
         raise ValueError("not an age identity") from error
 
 
+def recipient_of_text(text: str) -> str:
+    """An age recipient as it stands in a configuration; raises ``ValueError`` with a sentence for anything else."""
+    try:
+        return str(pyrage.x25519.Recipient.from_str(text.strip()))
+    except pyrage.RecipientError as error:
+        # It may be the secret half, pasted by mistake: it is not shown.
+        raise ValueError("What was given as a recipient is no age recipient") from error
+
+
 def new_secret() -> str:
     """A new age identity."""
     return str(pyrage.x25519.Identity.generate())
-
-
-def is_signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether this Ed25519 key (32 raw bytes) signed it."""
-    try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-    except InvalidSignature:
-        return False
-    return True

@@ -42,6 +42,15 @@ Si vous avez trouvé cette clé, merci de la rapporter à l'unité ou au centre.
 """
 
 
+def stick_at(path: Path, keys: UnitKeys, limits: CourierLimits) -> str:
+    """The id that this unit gave a stick; empty for one that is new to it. Raises ``StickError``."""
+    try:
+        with UnitFolder(path, keys, limits, create=False) as folder:
+            return folder.index.stick
+    except FileNotFoundError:
+        return ""
+
+
 class UnitFolder:
     """Close it, or use it as a context manager; every method raises ``StickError``.
 
@@ -79,7 +88,7 @@ class UnitFolder:
         for folder in reversed(self._open):
             folder.close()
 
-    def begin(self, stick_if_new: str, fingerprints: tuple[str, ...], inbox_seen: int) -> None:
+    def begin(self, stick_if_new: str, fingerprints: tuple[str, ...]) -> None:
         """Note that an export begins; parcels that are missing or of another length are struck out.
 
         Those encrypted to somebody else than now are too: a stick may come back to a unit that has another centre.
@@ -96,7 +105,6 @@ class UnitFolder:
                 unit_id=self._keys.unit_id,
                 recipients=fingerprints,
                 reply_to=self._keys.reply_to,
-                inbox_seen=inbox_seen,
             )
         )
 
