@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,21 +57,32 @@ def make_preview(path: Path, limits: WireLimits = WireLimits()) -> Preview | Non
 
 def preview_or_reason(path: Path, limits: WireLimits = WireLimits()) -> Preview | str:  # noqa: B008
     """As ``make_preview``, with the reason instead of None: a sentence without patient identity."""
-    validation = config.settings.reading_validation_mode
-    config.settings.reading_validation_mode = config.IGNORE
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             frame = read_frame(path, limits)
             return _fitting(_picture(frame, limits), _bytes_max(frame, limits))
-    except OSError:
-        raise
     except NoPicture as error:
         return str(error)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         # The text of a parser's error may quote values of the data set, hence patient identity: only its type goes out.
         return f"the header cannot be read as a picture's ({type(error).__name__})"
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """pydicom takes every value as it is, and neither warns nor logs: its sentences quote values of the data set."""
+    logger = logging.getLogger("pydicom")
+    level, validation = logger.level, config.settings.reading_validation_mode
+    config.settings.reading_validation_mode = config.IGNORE
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
+        logger.setLevel(level)
         config.settings.reading_validation_mode = validation
 
 

@@ -260,3 +260,12 @@ def test_an_unreadable_file_is_an_error_and_no_reason(tmp_path: Path) -> None:
 def test_previews_are_the_same_every_time(tmp_path: Path) -> None:
     made = Made(image=Image(90, 120, words(PICTURE, 16)))
     assert preview_of(tmp_path, made) == preview_of(tmp_path, made)
+
+
+def test_pydicom_says_nothing_about_values(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    odd = Writer().text(0x00100030, "DA", "PHANTOM?") + Writer().text(0x00280301, "DS", "PHANTOM")
+    preview_of(tmp_path, Made(image=Image(90, 120, words(PICTURE, 16)), extra=(odd,)))
+    assert caplog.records == []
+    assert list(recwarn) == []
