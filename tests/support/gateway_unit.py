@@ -104,7 +104,7 @@ class InlineEncoder:
 
 @dataclass
 class EnrolledUnit:
-    """A unit's folder with its key and identity; makes destinations that lead to the gateway or to a proxy before it."""
+    """A unit's folder with key and identity; makes destinations that lead to the gateway or to a proxy before it."""
 
     folder: Path
     encoder: InlineEncoder
