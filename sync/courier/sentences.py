@@ -59,7 +59,7 @@ def ending(outcome: Outcome) -> str:
                 f"You can remove the stick; to finish it, {AGAIN}"
             )
         case Ending.FULL:
-            first = f"The stick is full: {carried} are on it, and {_how_much(outcome.left_out)} found no room."
+            first = f"The stick is full: {_sentence(carried)} on it, and {_how_much(outcome.left_out)} found no room."
             rest = "Take another stick for the rest, with --skip-carried."
         case Ending.DONE:
             first = f"{_sentence(carried)} on it, encrypted for the centre and read back."

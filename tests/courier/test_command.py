@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
 
+from appliance.cli.courier.exporting import Teller
 from appliance.cli.courier.unit_side import REPLY_KEY_NAME
 from appliance.cli.main import main
 from appliance.domain.values import ItemState
@@ -15,6 +17,7 @@ from appliance.store.courier import open_brought
 from appliance.store.journal import read_journal
 from appliance.store.outbox import items_of_study, move_item
 from sync.adapters.base import SendItem
+from sync.courier.export import Progress
 from sync.courier.messages import FOLDER, PARCELS_FOLDER
 from sync.courier.sealing import new_secret, recipient_of
 from tests.courier.making import UNIT_ID, made_items
@@ -241,3 +244,29 @@ def test_age_secret_of_a_recipient_is_never_shown(
     secret = new_secret()
     exported(unit, stick, "--recovery-recipient", secret)
     assert secret not in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_in_order_and_the_next_export_finishes(
+    unit: UnitSide, stick: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say = Teller.__call__
+    interrupted: list[bool] = []
+
+    def say_and_interrupt(teller: Teller, step: Progress) -> None:
+        say(teller, step)
+        if step.done_count == 2 and not interrupted:
+            interrupted.append(True)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Teller, "__call__", say_and_interrupt)
+    before = signal.getsignal(signal.SIGINT)
+    assert exported(unit, stick) == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Stopped. What was copied stays on the stick, but it was not checked. Nothing is lost")
+    assert "Stopping. ✖ Do not remove the stick yet." in shown.err
+    main(unit.args("courier", "status"))
+    assert "No stick carries anything of this unit." in capsys.readouterr().out
+    monkeypatch.undo()
+    assert exported(unit, stick) == 0
+    assert capsys.readouterr().out.startswith("✓ You can remove the stick. 4 images")

@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
             if not order.items:
                 return _nothing_to_do(arguments, behind)
             with _interruptible() as stop, _encoder(config, order.items) as encoder:
-                say = _Teller(quiet=arguments.json)
+                say = Teller(quiet=arguments.json)
                 tools = Tools(
                     keys=party.keys,
                     encoder=encoder,
@@ -249,7 +249,7 @@ def _interruptible() -> Iterator[threading.Event]:
 # --- meanwhile -----------------------------------------------------------------------------------------------------
 
 
-class _Teller:
+class Teller:
     """Says where an export is: one line that is rewritten on a screen, a line each tenth elsewhere."""
 
     def __init__(self, *, quiet: bool) -> None:
