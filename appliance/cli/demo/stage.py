@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -58,10 +59,13 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
         centre_log = folder / "centre.log"
         _start(stack, "centre", ["central", "run", "--config", str(centre_toml)], centre_log)
         _wait_for_port(ports[0], "the centre", centre_log)
-        link = CuttableLink(ports[0])
+        _wait_for_port(ports[5], "the centre's gateway", centre_log)
+        link = CuttableLink(ports[5])
         stack.callback(link.close)
         unit_toml.write_text(_unit_toml(folder, orthanc, ports, link.port), encoding="utf-8")
         config = load_unit(unit_toml)
+        code = str(_ask("central", "enrol", config.unit.name, "--config", str(centre_toml))["code"])
+        _ask("unit", "enrol", "--config", str(unit_toml), "--code", code)
         unit_log = folder / "unit.log"
         _start(stack, "unit", ["unit", "run", "--config", str(unit_toml)], unit_log)
         _wait_for_unit(config, unit_log)
@@ -75,6 +79,16 @@ def _start(stack: contextlib.ExitStack, name: str, arguments: list[str], log_fil
     except SupervisorError as error:
         raise DemoError(str(error)) from error
     stack.callback(end_process, process, 30.0)
+
+
+def _ask(*arguments: str) -> dict[str, object]:
+    """A command of ours with ``--json``, as a person would give it."""
+    argv = [sys.executable, "-m", "appliance.cli.main", *arguments, "--json"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=START_S_MAX)
+    if done.returncode:
+        raise DemoError(f"'qafila {' '.join(arguments[:2])}' failed: {(done.stderr or done.stdout).strip()}")
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
 
 
 def _wait_for_unit(config: UnitConfig, log_file: Path) -> None:
@@ -145,7 +159,7 @@ http_port = {ports[4]}
 
 {devices}
 [[destination]]
-kind = "dicomweb"
+kind = "gateway"
 name = "centre"
-url = "http://127.0.0.1:{link_port}/dicom-web"
+url = "http://127.0.0.1:{link_port}"
 """
