@@ -7,6 +7,7 @@ writes raw JSON, and beside it the tables (``.md``) and the plot (``.svg``, ``.p
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,8 +46,8 @@ def main(argv: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _setting(stop))
     kept = json.loads(arguments.keep.read_text(encoding="utf-8")) if arguments.keep else {}
-    with tempfile.TemporaryDirectory(prefix="qafila-links-", dir="/var/tmp") as place:
-        session = Session(_choice(arguments), Path(place), stop)
+    with _place(arguments.files) as place:
+        session = Session(_choice(arguments), place, stop)
         raw = _with_kept(_run(session, arguments.parts), kept)
     remove_leftovers()
     if stop.is_set():
@@ -55,6 +56,17 @@ def main(argv: Sequence[str]) -> int:
     for path in _write(raw, arguments.out):
         print(path)
     return 1 if session.failure_count else 0
+
+
+@contextlib.contextmanager
+def _place(kept: Path | None) -> Iterator[Path]:
+    """A folder on a real disk, never on tmpfs; removed at the end unless it was asked for."""
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept.resolve()
+        return
+    with tempfile.TemporaryDirectory(prefix="qafila-links-", dir="/var/tmp") as place:
+        yield Path(place)
 
 
 def _run(session: Session, parts: Sequence[str]) -> dict[str, Any]:
@@ -110,6 +122,7 @@ def _choice(arguments: argparse.Namespace) -> Choice:
         side_by_side=arguments.side_by_side,
         orthanc=arguments.orthanc,
         cache=CACHE,
+        keeps_files=arguments.files is not None,
     )
 
 
@@ -129,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--side-by-side", type=int, default=40, metavar="N", help="peers at the same time (default 40)")
     parser.add_argument("--orthanc", default="Orthanc", help="program to run as Orthanc (default: Orthanc)")
     parser.add_argument("--out", type=Path, default=CACHE / "raw.json", metavar="FILE", help="raw results")
+    parser.add_argument("--files", type=Path, metavar="DIR", help="keep configurations, databases and logs there")
     parser.add_argument(
         "--keep", type=Path, metavar="FILE", help="earlier raw results; what is not run anew is taken over"
     )

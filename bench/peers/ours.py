@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from appliance.dicom.phantom import phantom_chest
 from bench.link import Link
 from bench.link.namespaces import Namespace
 from bench.peers.contender import Contender, Result
@@ -39,6 +40,8 @@ class Ours(Contender):
         self._link: Link | None = None
         self._centre: CentreSide | None = None
         self._unit: UnitSide | None = None
+        self._part_bytes_before = 0
+        self._carried: list[tuple[float, int]] = []
 
     @property
     def centre(self) -> CentreSide:
@@ -57,9 +60,19 @@ class Ours(Contender):
         self._unit = UnitSide(link.unit, folder / "unit", self._orthanc, self._centre.ca_file)
         self._unit.enrol(self._centre.new_code())
         self._unit.start_and_wait()
+        self._deliver_one(folder)
+
+    def _deliver_one(self, folder: Path) -> None:
+        """A small picture all the way: what is measured is a unit that has been at work, not one that starts up."""
+        path = folder / "first.dcm"
+        picture = phantom_chest(128, 128, seed=380)
+        picture.save_as(path, enforce_file_format=True)
+        c_store(self.unit.namespace, [path])
+        self.unit.wait_ready(lambda: picture.SOPInstanceUID in self.unit.confirmed())
 
     def begin(self) -> None:
         assert self._payload is not None, "prepare() comes first"
+        self._part_bytes_before = self.centre.part_bytes()
         c_store(self.unit.namespace, self._payload.paths)
 
     def arrived(self) -> set[str]:
@@ -67,6 +80,8 @@ class Ours(Contender):
 
     def observe(self, result: Result, now_s: float) -> None:
         assert self._payload is not None, "prepare() comes first"
+        assert self._link is not None
+        self._carried.append((round(now_s, 1), self._link.report().up.carried_bytes))
         wanted = {item.sop_instance_uid for item in self._payload.items}
         with contextlib.suppress(OSError):
             if result.first_look_s is None and self.centre.previewed() & wanted:
@@ -104,8 +119,13 @@ class Ours(Contender):
     def notes(self) -> dict[str, Any]:
         assert self._link is not None, "prepare() comes first"
         said_bytes = self._link.report().stream_bytes_up
-        part_bytes = self.centre.part_bytes()
-        return {"part_bytes": part_bytes, "stream_bytes_up": said_bytes, "beside_parts_bytes": said_bytes - part_bytes}
+        part_bytes = self.centre.part_bytes() - self._part_bytes_before
+        return {
+            "part_bytes": part_bytes,
+            "stream_bytes_up": said_bytes,
+            "beside_parts_bytes": said_bytes - part_bytes,
+            "carried_bytes_by_s": self._carried,
+        }
 
     def close(self) -> None:
         for side in (self._unit, self._centre):

@@ -36,6 +36,8 @@ class Choice:
     side_by_side: int
     orthanc: str
     cache: Path
+    keeps_files: bool = False
+    """Whether configurations, logs and databases stay below the session's folder, to look at."""
 
 
 class Session:
@@ -127,7 +129,8 @@ class Session:
             print(f"{what}: could not run: {error!r}", file=sys.stderr, flush=True)
             return None
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not self._choice.keeps_files:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _in_words(result: Result) -> str:

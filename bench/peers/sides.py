@@ -58,7 +58,7 @@ class Side:
         """
         pause = threading.Event()
         deadline_mono_s = CLOCK.mono_s() + READY_S_MAX
-        while not ready():
+        while not _holds(ready):
             ended = self.process is None or self.process.poll() is not None
             if ended or CLOCK.mono_s() > deadline_mono_s:
                 raise OSError(f"{self.toml.stem} did not become ready:\n{self.log_text()[-3000:]}")
@@ -182,7 +182,7 @@ class UnitSide(Side):
         Raises:
             OSError: If the unit says anything but that it is enrolled.
         """
-        argv = qafila("enrol", DESTINATION, code, "--config", str(self.toml))
+        argv = qafila("unit", "enrol", "--code", code, "--config", str(self.toml))
         done = subprocess.run(self.namespace.command(*argv), check=False, capture_output=True, text=True, timeout=120)
         if done.returncode:
             raise OSError(f"the unit was not enrolled: {done.stdout}{done.stderr}")
@@ -220,6 +220,13 @@ class UnitSide(Side):
             return query(self.config.unit_db, sql)
         except sqlite3.Error as error:
             raise OSError(f"the unit's database cannot be read now: {error}") from error
+
+
+def _holds(ready: Callable[[], bool]) -> bool:
+    try:
+        return ready()
+    except OSError:  # what is asked is not there yet
+        return False
 
 
 def qafila(*arguments: str) -> list[str]:
