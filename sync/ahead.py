@@ -7,19 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
+from typing import Protocol
 
 from appliance.clock import Clock
 from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.store import instances, outbox
 from appliance.store.connect import Store
 from sync.adapters.base import SendItem
-from sync.encoder.service import EncoderService
 
 LOOK_S = 1.0
 PURGE_S = 60.0
 _DIGEST_PAGE_COUNT = 512
 _ON_THEIR_WAY = (ItemState.ENCODING, ItemState.SENDING)
 """Of a transfer, the engine takes several at once; those at its end may not be coded yet."""
+
+
+class WorksAhead(Protocol):
+    """What is needed of ``sync.encoder.service.EncoderService``."""
+
+    def want(self, items: Sequence[SendItem]) -> None:
+        """Make these ahead, in this order."""
+        ...
+
+    def purge_unowed(self, find_owed: Callable[[Sequence[str]], set[str]]) -> int:
+        """Remove what is kept of files that are not owed any more."""
+        ...
 
 
 class ReadAhead:
@@ -38,7 +50,7 @@ class ReadAhead:
         self,
         store: Store,
         clock: Clock,
-        encoder: EncoderService,
+        encoder: WorksAhead,
         destinations: Sequence[str],
         count: int,
         files_of: Callable[[Sequence[OutboxItem]], Mapping[int, SendItem]],
