@@ -133,7 +133,7 @@ def _key(identity_dir: Path) -> bytes:
 
 def _ask(config: UnitConfig, table: GatewayDestination, request: EnrolRequest) -> EnrolAnswer:
     from sync.adapters.failures import CATALOGUE, Failed
-    from sync.adapters.gateway.centre import refusal_of
+    from sync.adapters.gateway.answers import refusal_of
     from sync.adapters.gateway.flow import Flow, Way
     from sync.adapters.gateway.session import JSON
     from sync.wire.messages import EnrolAnswer

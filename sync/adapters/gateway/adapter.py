@@ -122,7 +122,7 @@ class Gateway:
 
     def _make(self) -> Tools:
         table = self._table
-        session = Session(self._home.identity_dir, table.name)
+        session = Session(self._home.identity_dir, table.name, self._limits.backoff_s_max)
         way = Way(table, self._limits, self._clock)
         flows = Flows(way, table.flow_count)
         congestion = sockets.congestion_of(table.congestion)

@@ -1,9 +1,11 @@
-"""What the centre's answers mean for one item; decided once, so that sending, announcing and proving agree."""
+"""What the centre's answers mean; decided once, so that sending, announcing and proving agree."""
 
 from __future__ import annotations
 
 from appliance.domain.failure import Failure, FailureKind
 from sync.adapters.failures import CATALOGUE, Failed, failure
+from sync.adapters.gateway.flow import Answer
+from sync.adapters.web import retry_after_s
 from sync.wire.messages import PartInfo, PartState
 
 SENTENCE_LENGTH_MAX = 300
@@ -27,3 +29,17 @@ def check_state(info: PartInfo, state: PartState) -> PartState:
     if too_much or hollow:
         raise Failed(failure("answer-contradicts"))
     return state
+
+
+def refusal_of(answer: Answer, backoff_s_max: float) -> Failure:
+    """What a refusal means for what was asked; the unit itself was let in."""
+    status = answer.status
+    if status == 507:
+        return failure("http-507", retry_after_s(answer.headers, backoff_s_max))
+    if status in (400, 413, 415):
+        return failure(f"http-{status}")
+    if status in (404, 405) and answer.media_type != "application/problem+json":
+        return failure("not-gateway")
+    if status >= 500:
+        return failure("http-500", retry_after_s(answer.headers, backoff_s_max))
+    return failure("http-4xx" if status >= 400 else "answer-unusable")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from appliance.domain.failure import Failure
 from sync.adapters.failures import Failed, failure
+from sync.adapters.gateway.answers import refusal_of
 from sync.adapters.gateway.cargo import Cargo, Part, next_offset
-from sync.adapters.gateway.centre import Centre, refusal_of
+from sync.adapters.gateway.centre import Centre
 from sync.adapters.gateway.courtesy import Courtesy
 from sync.adapters.gateway.flow import Answer, Flow
 from sync.adapters.gateway.flows import Flows, Use

@@ -16,16 +16,15 @@ import msgspec
 import zstandard
 
 from appliance.clock import Clock
-from appliance.domain.failure import Failure
 from appliance.live import write_live
 from appliance.logging import log
 from sync.adapters.failures import Failed, failure
+from sync.adapters.gateway.answers import refusal_of
 from sync.adapters.gateway.flow import Answer, Flow, Way
 from sync.adapters.gateway.flows import Flows, Use
 from sync.adapters.gateway.persistence import Persistence
 from sync.adapters.gateway.receipts import Receipts
 from sync.adapters.gateway.session import JSON, Session, refusal_of_unit
-from sync.adapters.web import retry_after_s
 from sync.wire.messages import (
     EPOCH_HEADER,
     INBOX_HEADER,
@@ -265,17 +264,3 @@ class Centre:
             log("sync.gateway", "this unit's clock differs", destination=self._name, ahead_s=offset_s)
         facts = {"clock_ahead_s": offset_s, "epoch": self.epoch}
         write_live(self._run_dir, f"centre-{self._name}", facts, self._clock)
-
-
-def refusal_of(answer: Answer, backoff_s_max: float) -> Failure:
-    """What a refusal means for what was asked; the unit itself was let in."""
-    status = answer.status
-    if status == 507:
-        return failure("http-507", retry_after_s(answer.headers, backoff_s_max))
-    if status in (400, 413, 415):
-        return failure(f"http-{status}")
-    if status in (404, 405) and answer.media_type != "application/problem+json":
-        return failure("not-gateway")
-    if status >= 500:
-        return failure("http-500", retry_after_s(answer.headers, backoff_s_max))
-    return failure("http-4xx" if status >= 400 else "answer-unusable")

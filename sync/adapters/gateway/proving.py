@@ -21,6 +21,7 @@ from sync.wire.messages import CheckItem, CheckRequest, CheckResult, InboxKind, 
 
 WAIT_S_MAX = 12.0
 """How long one call waits for receipts; the core then asks about others, and about these again."""
+HURRY_S = 1.0
 CHECK_COUNT_MAX = 4
 """In one request: each is read back from the PACS before the answer comes."""
 
@@ -68,17 +69,26 @@ class Proving:
     # --- waiting for receipts --------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        deadline_mono_s = self._tools.clock.mono_s() + WAIT_S_MAX
+        """Read the inbox until everything is proved, or nothing came about any of it for ``WAIT_S_MAX`` seconds."""
+        clock = self._tools.clock
+        deadline_mono_s = clock.mono_s() + WAIT_S_MAX
         while self._unproved() and not self._cancelled():
-            left_s = deadline_mono_s - self._tools.clock.mono_s()
-            wait_s = min(max(0.0, left_s), WAIT_S_MAX)
+            open_count, asked_mono_s = len(self._open), clock.mono_s()
+            wait_s = min(max(0.0, deadline_mono_s - asked_mono_s), WAIT_S_MAX)
             inbox = self._centre.read_inbox(wait_s, self._persistence, self._cancelled)
             for entry in inbox.entries:
                 if entry.kind == InboxKind.REFUSAL:
                     self._refuse(entry.sop_instance_uid, entry.sha256, entry.text, entry.code)
             self._take_known()
-            if left_s <= 0 and not inbox.entries:
+            now = clock.mono_s()
+            if len(self._open) < open_count:
+                deadline_mono_s = now + WAIT_S_MAX
+            elif now >= deadline_mono_s and not inbox.entries:
                 return
+            elif not inbox.entries and now - asked_mono_s < HURRY_S:
+                self._attempt.cancel.wait(
+                    HURRY_S
+                )  # one that does not wait with its answer must not be asked in a circle
 
     def _refuse(self, sop_instance_uid: str, sha256: str, text: str, code: str) -> None:
         for item in self._unproved():

@@ -17,6 +17,7 @@ from appliance.domain.failure import Failure
 from appliance.identity import Identity, IdentityError, read_identity, read_key, replace_file, session_file
 from appliance.logging import log
 from sync.adapters.failures import Failed, failure
+from sync.adapters.gateway.answers import refusal_of
 from sync.adapters.gateway.flow import Answer, Flow
 from sync.adapters.gateway.keys import from_base64, private_key, to_base64
 from sync.wire.messages import NonceAnswer, NonceRequest, SessionAnswer, SessionRequest
@@ -42,13 +43,14 @@ class Session:
         identity: As enrolment gave it.
     """
 
-    def __init__(self, identity_dir: Path, destination: str) -> None:
+    def __init__(self, identity_dir: Path, destination: str, backoff_s_max: float) -> None:
         """Read what is there.
 
         Raises:
             Failed: ``not-enrolled``, or ``identity-unusable`` when a file of it is damaged.
         """
         self._path = session_file(identity_dir, destination)
+        self._backoff_s_max = backoff_s_max
         self._lock = threading.Lock()
         try:
             identity, pem = read_identity(identity_dir, destination), read_key(identity_dir)
@@ -105,7 +107,7 @@ class Session:
         unit_id, saved = self.identity.unit_id, self._saved
         asked = msgspec.json.encode(NonceRequest(unit_id=unit_id))
         answer = flow.exchange("POST", "/v1/session/nonce", JSON, content=asked)
-        _check(answer)
+        _check(answer, self._backoff_s_max)
         nonce = answer.decode(NonceAnswer).nonce
         raw_nonce = from_base64(nonce)
         if len(raw_nonce) != NONCE_BYTES:
@@ -121,7 +123,7 @@ class Session:
             software=_software(),
         )
         answer = flow.exchange("POST", "/v1/session", JSON, content=msgspec.json.encode(request))
-        _check(answer)
+        _check(answer, self._backoff_s_max)
         opened = answer.decode(SessionAnswer)
         is_first = not saved.session_id
         now = SavedSession(
@@ -147,10 +149,12 @@ def _load(path: Path) -> SavedSession:
         return SavedSession()
 
 
-def _check(answer: Answer) -> None:
+def _check(answer: Answer, backoff_s_max: float) -> None:
     if answer.status == 200:
         return
-    raise Failed(refusal_of_unit(answer) or failure("not-gateway" if answer.status == 404 else "session-refused"))
+    if answer.status in (400, 401):
+        raise Failed(failure("session-refused"))
+    raise Failed(refusal_of_unit(answer) or refusal_of(answer, backoff_s_max))
 
 
 def refusal_of_unit(answer: Answer) -> Failure | None:
