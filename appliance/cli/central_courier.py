@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.cli.central_common import centre_of
 from appliance.cli.common import CLOCK, print_json
-from appliance.cli.exits import ENVIRONMENT, FINE, NEEDS_PERSON, NOT_FOUND, CliError
+from appliance.cli.exits import ENVIRONMENT, FINE, INTERRUPTED, NEEDS_PERSON, NOT_FOUND, CliError
 from appliance.domain import sentences
 from central.courier.importing import Importer, UnitReport, wait_until_settled
 from central.courier.intake import Intake
@@ -35,6 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Import and say what came of it."""
     try:
         reports = asyncio.run(_import(arguments))
+    except KeyboardInterrupt:
+        print("\nStopped. What was taken in stays; import the stick again for the rest.", file=sys.stderr)
+        return INTERRUPTED
     except FileNotFoundError as error:
         raise CliError(
             f"{arguments.path} holds nothing of Qafila. Nothing was changed. Is it the stick, and is it mounted there?",

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ from sync.courier.sealing import new_secret
 from sync.wire.effort import SMALL
 from sync.wire.messages import InstanceState
 from tests.courier.making import LIMITS, Bench, made_bench
+from tests.courier.media import MIB, made_medium, missing_for_media
 from tests.gateway.rig import CLOCK, Gateway, Pacs, Parted, Unit, part_up, running_gateway
 from tests.support.world import wait_for
 
@@ -78,14 +79,21 @@ def keys_of(unit: Unit) -> UnitKeys:
     return UnitKeys(unit.unit_id, unit.key.sign, unit.public_key, names_key_of(private), new_secret())
 
 
-def brought(gateway: Gateway, path: Path, *, wait: bool = True, parcels: bool = True) -> list[UnitReport]:
+def brought(
+    gateway: Gateway,
+    path: Path,
+    *,
+    wait: bool = True,
+    parcels: bool = True,
+    on_parcel: Callable[[str, int, int], None] = lambda name, done, count: None,
+) -> list[UnitReport]:
     """Import in this process, while the gateway runs in its own."""
 
     async def work() -> list[UnitReport]:
         database = open_database(gateway.config)
         try:
             intake = Intake(gateway.config, database, CLOCK)
-            importer = Importer(intake, LIMITS, intake.secret)
+            importer = Importer(intake, LIMITS, intake.secret, on_parcel)
             reports = await importer.bring(path, parcels=parcels)
             if wait:
                 deadline_mono_s = CLOCK.mono_s() + 60
@@ -334,3 +342,56 @@ def test_manifest_of_a_stick_does_not_make_the_study_older(
     answer = unit.announce(Parted(parted.study_uid, parted.file, corrected, parted.infos, parted.contents), revision=71)
     assert answer.instances[parted.uid].state is InstanceState.VERIFIED
     wait_for(lambda: gateway.query(sql) == [(71, "routine")], "the later manifest")
+
+
+def test_import_that_was_cut_off_is_done_again(gateway: Gateway, pacs: Pacs, bench: Bench) -> None:
+    export(bench.order(), bench.tools())
+
+    def die(name: str, done: int, count: int) -> None:
+        assert count > done == 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        brought(gateway, bench.stick, wait=False, on_parcel=die)
+    (report,) = brought(gateway, bench.stick)
+    assert (report.problems, states_of([report])) == ([], {InstanceState.VERIFIED: 4})
+    assert {uid: pacs.held[uid] for uid in bench.expected()} == bench.expected()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(bool(missing_for_media()), reason=missing_for_media())
+def test_stick_that_cannot_be_written_at_the_centre_is_taken_all_the_same(
+    gateway: Gateway, bench: Bench, tmp_path: Path
+) -> None:
+    with made_medium(tmp_path, 8 * MIB) as medium:
+        bench.stick = medium.at
+        export(bench.order(), bench.tools())
+        medium.unplug()
+        medium.plug_in("ro")
+        (report,) = brought(gateway, bench.stick)
+    assert (report.replied, states_of([report])) == (False, {InstanceState.VERIFIED: 4})
+    (problem,) = report.problems
+    assert problem.startswith("The receipts could not be written onto the stick (")
+    assert problem.endswith("Read-only file system); they go by link.")
+
+
+@pytest.mark.fault(57)
+@pytest.mark.root
+@pytest.mark.skipif(bool(missing_for_media()), reason=missing_for_media())
+def test_stick_pulled_out_of_the_centre_is_said_and_can_be_brought_again(
+    gateway: Gateway, bench: Bench, tmp_path: Path
+) -> None:
+    with made_medium(tmp_path, 8 * MIB) as medium:
+        bench.stick = medium.at
+        export(bench.order(), bench.tools())
+
+        def pull(name: str, done: int, count: int) -> None:
+            if done == 1:
+                medium.pull()
+
+        (report,) = brought(gateway, bench.stick, wait=False, on_parcel=pull)
+        assert any("stopped answering" in problem for problem in report.problems)
+        medium.unplug("-f")
+        medium.plug_in_again()
+        (report,) = brought(gateway, bench.stick)
+    assert (report.problems, states_of([report])) == ([], {InstanceState.VERIFIED: 4})
