@@ -19,6 +19,7 @@ import numpy as np
 import zstandard
 from pydicom import dcmread
 from pydicom.encaps import generate_frames
+from pydicom.uid import ImplicitVRLittleEndian
 
 from appliance.dicom.phantom import phantom_chest, write_phantom_chest
 from sync.wire.effort import Effort
@@ -131,7 +132,7 @@ def _reference_bytes(path: Path) -> int:
     value = dataset.PixelData
     header = raw.replace(bytes(value), b"") if isinstance(value, bytes) else raw
     if not uid:
-        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2"
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     pictures = dataset.pixel_array
     pictures = pictures if frame_count > 1 else pictures[None]
     return len(_zstd(header)) + sum(_jxl_bytes(picture) for picture in pictures)
