@@ -47,8 +47,9 @@ class WireLimits:
     """Encoding at effort 7 takes up to 110 bytes of memory a pixel (measured), and bands cost less than 1 % of size."""
     image_edge_pixels_max: int = 2048
     """Beyond it libjxl 0.11 encodes piecewise and loses some of what effort 7 gains: 2 % of a noisy film (measured)."""
-    jpeg_pixels_max: int = 24 * MIB
-    """Of one JPEG frame to be recompressed: a photograph of 24 Mpx. Coefficients take up to 12 bytes a pixel."""
+    jpeg_pixels_max: int = 8 * MIB
+    """Of one JPEG frame to be recompressed, which takes 24 bytes of memory a pixel (measured): 200 MB. Loops have a
+    tenth of that; larger photographs travel as they are."""
 
     preview_samples_max: int = 64 * MIB
     """Of the one frame that is decoded for a preview; a film of 43 x 43 cm at 0.1 mm has 18 million."""
