@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,6 +21,7 @@ from pydicom.uid import UID
 
 from appliance.dicom.structure import DEFLATED_UID, TornFile, seek_data_set
 from sync.wire.frame_size import coded_frame_size
+from sync.wire.jpeg import SOI
 from sync.wire.limits import WireLimits
 from sync.wire.walk import Layout, Picture, walk
 
@@ -166,6 +168,10 @@ def _decoded(header: Dataset, coded: bytes, limits: WireLimits) -> NDArray[Any]:
     uid = UID(str(header.file_meta.get("TransferSyntaxUID", "")))
     if uid.startswith(_JPEG_XL_PREFIX):
         return _by_imagecodecs(coded, (imagecodecs.jpegxl_decode,))
+    if coded.startswith(SOI) and header.get("PhotometricInterpretation") != "RGB":
+        # Faster and leaner than pydicom's decoders, but it takes three components for YCbCr where no marker says else.
+        with suppress(NoPicture):
+            return _by_imagecodecs(coded, (imagecodecs.jpeg8_decode,))
     try:
         options = as_pixel_options(header, number_of_frames=1, transfer_syntax_uid=uid)
         options["pixel_keyword"] = "PixelData"
