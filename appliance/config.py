@@ -16,7 +16,6 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from appliance.domain.limits import LimitSet
-from appliance.domain.values import LinkKind, TrafficClass
 
 AeTitle = Annotated[str, msgspec.Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}\Z")]
 """1 to 16 characters of the default repertoire, no backslash, not all spaces (PS3.5, VR AE)."""
@@ -119,29 +118,6 @@ class GatewayDestination(
 DestinationTable = DicomwebDestination | DimseDestination | GatewayDestination
 
 
-HoursText = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)\Z")]
-"""``20:00-06:00`` in the unit's local time; an end before the start is on the next day."""
-
-
-class NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the unit's way to the world is made of."""
-
-    kind: Literal["auto", "wired", "wifi", "sim", "satellite", "unknown"] = "auto"
-    """``auto`` asks NetworkManager, and is ``unknown`` where that does not run; a metered link counts as ``sim``."""
-
-
-class LinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one kind of link may be used for; a kind without a table may be used for everything at any time."""
-
-    kind: LinkKind
-    budget_bytes_per_day: Annotated[int, msgspec.Meta(ge=0)] = 0
-    """0: no budget."""
-    budget_classes: tuple[TrafficClass, ...] = (TrafficClass.PREVIEW, TrafficClass.FULL)
-    """What waits for tomorrow once the budget is used up; STAT only when it is named here."""
-    hours: dict[TrafficClass, tuple[HoursText, ...]] = {}
-    """When a class may go; one that is not named may go at any hour."""
-
-
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """When a confirmed study's pixels may leave this unit (``faults.md``, purge rule)."""
 
@@ -158,8 +134,6 @@ class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     modality: tuple[ModalityTable, ...] = ()
     orthanc: OrthancTable = OrthancTable()
     destination: tuple[DestinationTable, ...] = ()
-    network: NetworkTable = NetworkTable()
-    link: tuple[LinkTable, ...] = ()
     retention: RetentionTable = RetentionTable()
     limits: LimitSet = LimitSet()
 
@@ -248,7 +222,7 @@ def load_unit(path: Path) -> UnitConfig:
 
     Raises:
         ConfigError: As ``load``, for two destinations of one name or two of our ports that are equal, for a proof
-            that lacks what it needs, for two tables of one kind of link, and for a bound that bounds nothing.
+            that lacks what it needs, and for a bound that bounds nothing.
     """
     config = load(path, UnitConfig)
     _check_numbers(path, config)
@@ -259,10 +233,6 @@ def load_unit(path: Path) -> UnitConfig:
     for destination in config.destination:
         if isinstance(destination, DimseDestination):
             _check_proof(path, destination)
-    kinds = [link.kind for link in config.link]
-    for kind in kinds:
-        if kinds.count(kind) > 1:
-            raise ConfigError(f"{path}: two [[link]] tables are of kind {kind.value!r}; put both into one")
     ports = {"dicom.port": config.dicom.port}
     for key, port in (
         ("orthanc.dicom_port", config.orthanc.dicom_port),
@@ -325,8 +295,6 @@ def _known_keys() -> list[str]:
         DicomwebDestination,
         DimseDestination,
         GatewayDestination,
-        NetworkTable,
-        LinkTable,
         RetentionTable,
     )
     keys = {field for table in tables for field in table.__struct_fields__}

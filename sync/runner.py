@@ -12,38 +12,25 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 
-from appliance.clock import Clock, local_day
+from appliance.clock import Clock
 from appliance.config import UnitConfig, blob_path
 from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.live import write_live
 from appliance.logging import log
-from appliance.store import commands, instances, intake, links, outbox, transfers
+from appliance.store import commands, instances, intake, outbox, transfers
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding, open_subjects
 from appliance.store.studies import known_studies
 from sync.adapters.base import Announcing, Destination, SendItem
 from sync.ahead import ReadAhead
-from sync.configured import kind_of, rules_of
-from sync.core.effects import (
-    Action,
-    Effect,
-    NeedCandidates,
-    NeedConfirmed,
-    NeedSent,
-    PrepareItems,
-    StartTransfer,
-    StartVerification,
-)
+from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
 from sync.core.engine import Engine
 from sync.core.events import (
     CandidatesOffered,
-    ClockSeen,
     CommandGiven,
-    ConfirmedOffered,
     DeadlineReached,
     Event,
-    LinkKindChanged,
     Restarted,
     SentOffered,
     StateLost,
@@ -51,7 +38,7 @@ from sync.core.events import (
 )
 from sync.core.policy import Policy
 from sync.encoder.service import EncoderService
-from sync.eviction import Eviction, clock_is_trusted
+from sync.eviction import Eviction
 from sync.hands import Hands
 from sync.records import apply_records, split
 
@@ -60,8 +47,6 @@ WAIT_S_MAX = 0.2
 REBUILD_S_FIRST = 0.5
 REBUILD_S_MAX = 30.0
 LIVE_S = 1.0
-CLOCK_S = 60.0
-"""The engine hears of the wall clock this often: hours and budgets know a step of it within a minute."""
 TURN_EVENT_COUNT_MAX = 256
 FORSAKEN = "destination-removed"
 
@@ -129,14 +114,8 @@ class _Life:
         self._store = store
         self._clock = clock
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._hands = Hands(destinations, self._inbox.put, clock)
-        policy = Policy(
-            limits=config.limits,
-            jitter_seed=_seed(config, clock),
-            announcing=frozenset(name for name, each in destinations.items() if isinstance(each, Announcing)),
-            link_rules=rules_of(config.link),
-        )
-        self._engine = Engine(policy)
+        self._hands = Hands(destinations, self._inbox.put)
+        self._engine = Engine(Policy(limits=config.limits, jitter_seed=_seed(config, clock)))
         self._eviction = Eviction(config, store, clock, self._inbox.put)
         gateways = [name for name, each in destinations.items() if isinstance(each, Announcing)]
         ahead_count = config.limits.encoder_ahead_count_max
@@ -144,7 +123,6 @@ class _Life:
         self._given_command_ids: set[int] = set()
         self._seen_version = -1
         self._live_mono_s = float("-inf")
-        self._clock_told_mono_s = float("-inf")
 
     def begin(self) -> None:
         names = tuple(d.name for d in self._config.destination)
@@ -155,10 +133,7 @@ class _Life:
             unfinished=outbox.unfinished(self._store),
             destinations=names,
             transfer_id_last=transfers.transfer_id_last(self._store),
-            epochs=tuple(links.epochs(self._store).items()),
         )
-        self._handle([LinkKindChanged(kind_of(self._config.network))])
-        self._tell_the_clock()
         self._handle([restarted])
         self._name_forsaken(names)
 
@@ -170,8 +145,6 @@ class _Life:
             events.append(DeadlineReached())
         if events:
             self._handle(events)
-        if self._clock.mono_s() - self._clock_told_mono_s >= CLOCK_S:
-            self._tell_the_clock()
         self._look_for_news()
         if self._ahead is not None:
             self._ahead.turn()
@@ -180,14 +153,6 @@ class _Life:
 
     def end(self) -> None:
         self._hands.cancel_all()
-
-    def _tell_the_clock(self) -> None:
-        """Alone in its turn: what was used must stand in the store before it is read."""
-        self._clock_told_mono_s = self._clock.mono_s()
-        wall_s = self._clock.wall_s()
-        day, second = local_day(wall_s)
-        used = tuple(links.usage_of(self._store, day).items())
-        self._handle([ClockSeen(wall_s, day, second, clock_is_trusted(self._store), used)])
 
     def _name_forsaken(self, names: Sequence[str]) -> None:
         """Items owed to a destination that was taken out of the configuration wait for ever: a person must know."""
@@ -264,30 +229,16 @@ class _Life:
                     action.count,
                     action.skip_item_ids,
                     least_tried_first=action.least_tried_first,
-                    classes=action.classes,
-                    announces=action.announces,
                 )
-                return [CandidatesOffered(action.destination, offered, self._oldest(action))]
+                return [CandidatesOffered(action.destination, offered)]
             case NeedSent():
                 found = outbox.sent_after(self._store, action.destination, action.after_item_id, action.count)
                 return [SentOffered(action.destination, found)]
-            case NeedConfirmed():
-                found = outbox.confirmed_in_another_epoch(
-                    self._store, action.destination, action.epoch, action.after_item_id, action.count
-                )
-                return [ConfirmedOffered(action.destination, found)]
             case PrepareItems() | StartTransfer() | StartVerification():
                 self._hands.start(action, self._files(action.items))
             case _:
                 self._hands.start(action, {})
         return []
-
-    def _oldest(self, action: NeedCandidates) -> OutboxItem | None:
-        if not action.with_oldest:
-            return None
-        return outbox.oldest_routine(
-            self._store, action.destination, action.skip_item_ids, classes=action.classes, announces=action.announces
-        )
 
     def _files(self, items: Sequence[OutboxItem]) -> dict[int, SendItem]:
         found = instances.instances_of_items(self._store, [item.item_id for item in items])
@@ -317,12 +268,7 @@ class _Life:
         now = self._clock.mono_s()
         if now - self._live_mono_s >= LIVE_S:
             self._live_mono_s = now
-            facts = {
-                "in_flight": self._hands.in_flight(),
-                "link_kind": self._engine.state.allowance.kind,
-                "waits": self._engine.waits(now),
-            }
-            write_live(self._config.run_dir, "sync", facts, self._clock)
+            write_live(self._config.run_dir, "sync", {"in_flight": self._hands.in_flight()}, self._clock)
 
 
 def _seed(config: UnitConfig, clock: Clock) -> int:

@@ -7,35 +7,26 @@ names, whatever goes wrong. Events may come late, twice, or for attempts long ov
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
-from appliance.domain.values import OutboxItem, TrafficClass
-from sync.core import commands, delivery, outcome, proving, traffic
-from sync.core.allowance import Allowance
+from appliance.domain.values import OutboxItem
+from sync.core import commands, delivery, proving
 from sync.core.effects import Effect
 from sync.core.events import (
-    BytesMoved,
     CandidatesOffered,
-    ClockSeen,
     CommandGiven,
-    ConfirmedOffered,
     DeadlineReached,
-    EpochSeen,
     Event,
     ItemAccepted,
-    ItemAnnounced,
     ItemFailed,
     ItemUnverified,
     ItemVerified,
     LinkChanged,
-    LinkKindChanged,
     Prepared,
     PrepareFailed,
     RecheckWanted,
     Restarted,
-    RoundTripSeen,
     SentOffered,
     StateLost,
     TransferEnded,
@@ -53,7 +44,7 @@ class Engine:
 
     def __init__(self, policy: Policy, state: EngineState | None = None) -> None:
         self.policy = policy
-        self.state = state or EngineState(Jitter(policy.jitter_seed), Allowance(policy.link_rules))
+        self.state = state if state is not None else EngineState(Jitter(policy.jitter_seed))
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What is to be done about ``event``.
@@ -67,26 +58,21 @@ class Engine:
         """
         turn = Turn(self.policy, self.state, now)
         _HANDLERS[type(event)](turn, event)
-        traffic.note_what_is_allowed(turn)
         for lane in self.state.lanes.values():
             turn.emit(lane.link.probe_if_due(now, self.policy.limits))
             delivery.plan(turn, lane)
             proving.plan(turn, lane)
         return turn.effects
 
-    def waits(self, now: float) -> dict[TrafficClass, str]:
-        """What may not travel at this moment, each with a sentence for people."""
-        return self.state.allowance.waits(now)
-
     def next_deadline(self) -> float | None:
         """Monotonic seconds at which ``DeadlineReached`` is wanted; ``None`` when only an event can help."""
         transfer_count_max = self.policy.transfer_count_per_destination_max
-        times: list[float | None] = [self.state.edge_mono_s]
+        times: list[float | None] = []
         for lane in self.state.lanes.values():
-            times.append(lane.link.probe_mono_s)
+            times.append(None if lane.link.up else lane.link.probe_mono_s)
             times.append(delivery.next_deadline(transfer_count_max, lane))
             times.append(proving.next_deadline(lane))
-        return min((time for time in times if time is not None and time < math.inf), default=None)
+        return min((time for time in times if time is not None), default=None)
 
 
 def _restarted(turn: Turn, event: Restarted) -> None:
@@ -95,15 +81,8 @@ def _restarted(turn: Turn, event: Restarted) -> None:
     state.lanes = {name: new_lane(name, turn.policy) for name in event.destinations}
     state.wishes.clear()
     state.commands.clear()
-    # Not one of the engine's own draws, and another one at each start: a unit that never runs for long still comes to
-    # the turn of the oldest item now and then.
-    phase = Jitter(state.jitter.seed + 1).draw()
-    epochs = dict(event.epochs)
-    for name, lane in state.lanes.items():
-        lane.epoch = epochs.get(name, "")
+    for lane in state.lanes.values():
         lane.proof.sent_maybe = True
-        lane.proof.stale_maybe = bool(lane.epoch)
-        lane.turn_count = int(phase * turn.policy.limits.aging_turn_period)
     for item in event.unfinished:
         _take_back(turn, item)
 
@@ -112,9 +91,7 @@ def _take_back(turn: Turn, item: OutboxItem) -> None:
     """Let an item wait that a dead attempt left half-way; it may be what killed it, so the others go first."""
     if not unowned(item):
         return
-    # An image whose preview kills the process must reach the step in which none is made.
-    given_up = True if item.attempt_count + 1 >= turn.policy.limits.announce_attempt_count_max else None
-    moved = turn.move(item, ItemEvent.RESTARTED, charged=True, announced=given_up)
+    moved = turn.move(item, ItemEvent.RESTARTED, charged=True)
     lane = turn.state.lanes.get(item.destination)
     if lane is not None:
         turn.put_off(lane, moved, Why.SUSPECT)
@@ -136,7 +113,7 @@ def _link_changed(turn: Turn, event: LinkChanged) -> None:
     if not event.up:
         turn.emit(lane.link.go_down(event.failure, turn.now, turn.policy.limits, turn.state.jitter))
         return
-    note = lane.link.come_up(turn.now)
+    note = lane.link.come_up()
     if note is None:
         return
     turn.emit(note)
@@ -162,17 +139,22 @@ def _state_lost(turn: Turn, event: StateLost) -> None:
     _take_back(turn, item)
 
 
-def _of_lane(handler: Callable[[Turn, Lane, Any], None]) -> Callable[[Turn, Any], None]:
-    """For what is about a destination as a whole; others than the configured ones are ignored."""
+def _candidates_offered(turn: Turn, event: CandidatesOffered) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        delivery.offered(turn, lane, event)
 
-    def handle(
-        turn: Turn, event: CandidatesOffered | SentOffered | ConfirmedOffered | EpochSeen | RecheckWanted
-    ) -> None:
-        lane = turn.state.lanes.get(event.destination)
-        if lane is not None:
-            handler(turn, lane, event)
 
-    return handle
+def _sent_offered(turn: Turn, event: SentOffered) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        proving.offered(turn, lane, event)
+
+
+def _recheck_wanted(turn: Turn, event: RecheckWanted) -> None:
+    lane = turn.state.lanes.get(event.destination)
+    if lane is not None:
+        proving.recheck_wanted(turn, lane, event)
 
 
 def _of_item(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
@@ -191,7 +173,7 @@ def _of_item(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Tur
 def _of_transfer(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
     """For reports of a transfer: drop those of attempts that are over and of items that have their outcome."""
 
-    def handle(turn: Turn, event: ItemAccepted | ItemAnnounced | ItemFailed | TransferEnded) -> None:
+    def handle(turn: Turn, event: ItemAccepted | ItemFailed | TransferEnded) -> None:
         for lane in turn.state.lanes.values():
             for batch in list(lane.batches):
                 if batch.transfer_id == event.transfer_id:
@@ -220,26 +202,19 @@ def _of_proof(handler: Callable[[Turn, Lane, Any], None]) -> Callable[[Turn, Any
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     Restarted: _restarted,
-    CandidatesOffered: _of_lane(delivery.offered),
-    SentOffered: _of_lane(proving.offered),
-    ConfirmedOffered: _of_lane(proving.confirmed_offered),
-    EpochSeen: _of_lane(proving.epoch_seen),
+    CandidatesOffered: _candidates_offered,
+    SentOffered: _sent_offered,
     WorkArrived: _work_arrived,
     Prepared: _of_item(delivery.prepared),
     PrepareFailed: _of_item(delivery.prepare_failed),
-    ItemAccepted: _of_transfer(outcome.accepted),
-    ItemAnnounced: _of_transfer(outcome.announced),
-    ItemFailed: _of_transfer(outcome.failed),
-    BytesMoved: traffic.bytes_moved,
-    TransferEnded: _of_transfer(outcome.ended),
+    ItemAccepted: _of_transfer(delivery.accepted),
+    ItemFailed: _of_transfer(delivery.failed),
+    TransferEnded: _of_transfer(delivery.ended),
     ItemVerified: _of_proof(proving.verified),
     ItemUnverified: _of_proof(proving.unverified),
     VerificationEnded: _of_proof(proving.ended),
-    RecheckWanted: _of_lane(proving.recheck_wanted),
+    RecheckWanted: _recheck_wanted,
     LinkChanged: _link_changed,
-    RoundTripSeen: traffic.round_trip_seen,
-    LinkKindChanged: traffic.link_kind_changed,
-    ClockSeen: traffic.clock_seen,
     CommandGiven: commands.given,
     DeadlineReached: _deadline_reached,
     StateLost: _state_lost,

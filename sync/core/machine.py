@@ -26,8 +26,6 @@ class ItemEvent(StrEnum):
     """Something more urgent came, or the link went, before it was started."""
     STARTED = "started"
     ACCEPTED = "accepted"
-    ANNOUNCED = "announced"
-    """Its manifest and preview were told; the item itself waits again."""
     FAILED = "failed"
     """The destination did not take it this time."""
     INTERRUPTED = "interrupted"
@@ -71,7 +69,6 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         # The check of the bytes is as old as the power cut may be long: it is made again.
         (_S.READY, _E.RESTARTED): _S.PENDING,
         (_S.SENDING, _E.ACCEPTED): _S.SENT,
-        (_S.SENDING, _E.ANNOUNCED): _S.PENDING,
         (_S.SENDING, _E.FAILED): _S.PENDING,
         (_S.SENDING, _E.INTERRUPTED): _S.PENDING,
         (_S.SENDING, _E.CANCELLED): _S.PENDING,
