@@ -99,5 +99,5 @@ def add_usage(db: Store, kind: LinkKind, day: str, link_bytes: int) -> None:
 
 def usage_of(db: Store, day: str) -> dict[LinkKind, int]:
     """What was booked on that day, by kind of link; kinds that this release does not know are left out."""
-    booked = dict(db.rows("SELECT kind, link_bytes FROM link_usage WHERE day = ?", (day,)))
+    booked: dict[str, int] = dict(db.rows("SELECT kind, link_bytes FROM link_usage WHERE day = ?", (day,)))
     return {kind: booked[kind] for kind in LinkKind if kind in booked}

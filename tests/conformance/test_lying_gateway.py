@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,7 @@ from sync.wire import messages as m
 from tests.conformance.test_destinations import until_ended
 from tests.support.clocks import ManualClock
 from tests.support.files import small_chest
-from tests.support.gateway_fake import Asked, FakeGateway, Reply, at, refusal, said
+from tests.support.gateway_fake import Asked, FakeGateway, Reply, at, refusal, said, server_tls
 from tests.support.gateway_unit import EnrolledUnit
 from tests.support.pacs import Run, codes, item_of
 
@@ -468,9 +467,7 @@ def test_lost_answers_are_made_up_for_by_saying_it_again(gateway: FakeGateway, r
 def test_tls_interception_is_not_trusted_and_shows_no_token(items: list[SendItem], tmp_path: Path) -> None:
     ours, theirs = trustme.CA(), trustme.CA()
     (tmp_path / "ca.pem").write_bytes(ours.cert_pem.bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    theirs.issue_cert("localhost").configure_cert(context)
-    with FakeGateway(context) as fake:
+    with FakeGateway(server_tls(theirs)) as fake:
         unit = fake.unit(tmp_path / "unit")
         destination = unit.destination(fake.url, ca_file=str(tmp_path / "ca.pem"))
         assert Run(destination).send(items) == ({}, "tls-untrusted")
@@ -481,9 +478,7 @@ def test_tls_interception_is_not_trusted_and_shows_no_token(items: list[SendItem
 def test_tls_with_our_own_authority_carries_everything(items: list[SendItem], tmp_path: Path) -> None:
     authority = trustme.CA()
     (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    with FakeGateway(context) as fake:
+    with FakeGateway(server_tls(authority)) as fake:
         unit = fake.unit(tmp_path / "unit")
         run = Run(unit.destination(fake.url, ca_file=str(tmp_path / "ca.pem")))
         assert run.send(items) == ({1: "", 2: "", 3: ""}, "")

@@ -19,6 +19,7 @@ HOSTS_NAMED = {
     "127.0.0.1",
     "localhost",
     "github.com",
+    "iana.org",
     "keepachangelog.com",
     "semver.org",
     "www.apache.org",

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import pytest
 from pynetdicom import _config
 
+from tests.support.encoder_bench import background, control
 from tests.support.gatekeepers import LIMITS, GatekeeperProcess, StandIn, running_gatekeeper, stand_in
 from tests.support.world import wait_for
+
+__all__ = ["background", "control"]
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.store import release
 from appliance.store.connect import (
     Store,
     data_version,
@@ -119,7 +120,7 @@ def test_migrate_finds_a_damaged_page(tmp_path: Path) -> None:
 def test_migrate_twice_changes_nothing(tmp_path: Path) -> None:
     first = migrate(tmp_path / "unit.db", tmp_path / "door.db")
 
-    assert first == ("m0001_delivery", "m0002_guards", "m0003_counts", "d0001_ledger")
+    assert first == (*release.UNIT.steps, *release.DOOR.steps)
     assert migrate(tmp_path / "unit.db", tmp_path / "door.db") == ()
 
 

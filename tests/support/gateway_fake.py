@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 import msgspec
+import trustme
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -323,3 +324,10 @@ def _body(handler: BaseHTTPRequestHandler) -> bytes:
     if handler.headers.get("Content-Encoding") == "zstd":
         return zstandard.ZstdDecompressor().decompress(raw)
     return raw
+
+
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """For a server called ``localhost`` with a certificate of this authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return context

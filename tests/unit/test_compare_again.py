@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import ImplicitVRLittleEndian, RLELossless
+from pydicom.uid import UID, ImplicitVRLittleEndian, RLELossless
 
 from appliance.domain.values import Evidence
 from sync.adapters.base import SendItem
@@ -20,7 +20,7 @@ from tests.support.world import small_picture
 
 def _file(path: Path, **changes: str) -> Path:
     picture = small_picture(6_000, 3)
-    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = "2.25.77"
+    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = UID("2.25.77")
     picture.file_meta.MediaStorageSOPClassUID = picture.SOPClassUID
     picture.PixelData = bytes(range(256)) * picture.Rows
     for keyword, value in changes.items():
