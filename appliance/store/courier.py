@@ -18,6 +18,7 @@ from appliance.store.outbox import load_items
 from appliance.store.stamp import Stamp
 
 EXPORTED = "exported-to-stick"
+_LATER_THAN_ANY = "9999"
 BROUGHT_COUNT_MAX = 500
 """Proofs handed to the engine at a time."""
 
@@ -165,6 +166,40 @@ def item_of(db: Store, destination: str, sop_instance_uid: str) -> OutboxItem | 
         (sop_instance_uid, destination),
     )
     return load_items(db, (item_id,))[0] if item_id else None
+
+
+def is_damaged_here(db: Store, item_id: int) -> bool:
+    """Whether the bytes of this item's instance are gone or not what was kept."""
+    return bool(
+        db.value(
+            """SELECT i.local_state <> 'present' FROM outbox AS o CROSS JOIN instance AS i
+                ON i.instance_id = o.instance_id WHERE o.item_id = ?""",
+            (item_id,),
+        )
+    )
+
+
+def revoked_proof_at(db: Store, item_id: int) -> str:
+    """When the destination last proved this item in vain: what it had stated turned out untrue afterwards.
+
+    Times are the centre's; empty when that never happened, and later than any when the time is not known.
+    """
+    rows = db.rows(
+        "SELECT json_extract(evidence, '$.detail.verified_at') FROM receipt WHERE item_id = ? AND revoked_at <> ''",
+        (item_id,),
+    )
+    return max((str(at or _LATER_THAN_ANY) for (at,) in rows), default="")
+
+
+def newest_proof(db: Store, destination: str) -> tuple[str, str]:
+    """The epoch in which a destination was last heard, and its newest statement in that; empty where unknown."""
+    epoch = str(db.value("SELECT epoch FROM link WHERE destination = ?", (destination,)) or "")
+    at = db.value(
+        """SELECT max(json_extract(evidence, '$.detail.verified_at')) FROM receipt
+            WHERE destination = ? AND epoch = ? AND epoch <> '' AND revoked_at = ''""",
+        (destination, epoch),
+    )
+    return epoch, str(at or "")
 
 
 def note_brought(db: Store, stamp: Stamp, item_id: int, receipt: Receipt, source: str) -> bool:

@@ -11,9 +11,10 @@ import pytest
 from appliance.cli.courier.exporting import Teller
 from appliance.cli.courier.unit_side import REPLY_KEY_NAME
 from appliance.cli.main import main
-from appliance.domain.values import ItemState
+from appliance.domain.values import Evidence, ItemState, LocalState, Receipt
 from appliance.store.connect import open_unit
 from appliance.store.courier import open_brought
+from appliance.store.instances import set_local_state
 from appliance.store.journal import read_journal
 from appliance.store.outbox import items_of_study, move_item
 from sync.adapters.base import SendItem
@@ -270,3 +271,48 @@ def test_ctrl_c_ends_in_order_and_the_next_export_finishes(
     monkeypatch.undo()
     assert exported(unit, stick) == 0
     assert capsys.readouterr().out.startswith("✓ You can remove the stick. 4 images")
+
+
+def confirmed_then_lost(unit: UnitSide, item: SendItem, at: str) -> None:
+    """The centre proved it once, and had lost it when it was asked again."""
+    with open_unit(unit.config.unit_db) as db:
+        (owed,) = [one for one in items_of_study(db, item.study_instance_uid) if one.sha256 == item.sha256]
+        evidence = Evidence("gateway", item.sha256, detail=(("verified_at", at),), epoch="e1")
+        proof = Receipt("gateway", item.sop_instance_uid, item.sha256, evidence)
+        move_item(db, db.stamp(), owed.item_id, owed.state, ItemState.CONFIRMED, "x", attempt_count=1, receipt=proof)
+        move_item(db, db.stamp(), owed.item_id, ItemState.CONFIRMED, ItemState.PENDING, "absent", attempt_count=1)
+
+
+def test_old_stick_does_not_bring_back_what_the_centre_has_lost(
+    unit: UnitSide, stick: Path, items: tuple[SendItem, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported(unit, stick)
+    confirmed_then_lost(unit, items[0], "2026-11-25T10:00:00.000Z")
+    confirmed_then_lost(unit, items[1], "2026-11-25T09:00:00.000Z")
+    centre = unit.centre
+    entries = [centre.entry(n, one, centre.receipt(one)) for n, one in enumerate(items[:2], start=1)]
+    centre.write_back(stick, reply_to(unit), entries)
+    capsys.readouterr()
+    assert main(unit.args("courier", "import", str(stick))) == 0
+    told = capsys.readouterr().out
+    assert "1 receipt is older than what the centre said since; not used." in told
+    with open_unit(unit.config.unit_db) as db:
+        assert [one.receipt.sop_instance_uid for one in open_brought(db)] == [items[1].sop_instance_uid]
+
+
+def test_receipt_for_what_is_set_aside_waits_for_a_person_unless_it_is_damaged_here(
+    unit: UnitSide, stick: Path, items: tuple[SendItem, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported(unit, stick)
+    with open_unit(unit.config.unit_db) as db:
+        for item in items_of_study(db, items[0].study_instance_uid):
+            move_item(db, db.stamp(), item.item_id, item.state, ItemState.REJECTED, "x", attempt_count=1)
+        set_local_state(db, db.stamp(), items[1].sop_instance_uid, LocalState.CORRUPT, "bit flip")
+    centre = unit.centre
+    entries = [centre.entry(n, one, centre.receipt(one)) for n, one in enumerate(items[:2], start=1)]
+    centre.write_back(stick, reply_to(unit), entries)
+    capsys.readouterr()
+    assert main(unit.args("courier", "import", str(stick))) == 1
+    assert "1 image is set aside here: retry the study" in capsys.readouterr().out
+    with open_unit(unit.config.unit_db) as db:
+        assert [one.receipt.sop_instance_uid for one in open_brought(db)] == [items[1].sop_instance_uid]

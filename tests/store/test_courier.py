@@ -12,6 +12,7 @@ from appliance.store.connect import Store
 from appliance.store.instances import set_local_state
 from appliance.store.intake import keep_instances
 from appliance.store.journal import read_journal
+from appliance.store.links import note_epoch
 from appliance.store.outbox import move_item, set_priority
 from tests.store.made import made_kept, made_receipt, made_stamp
 
@@ -105,3 +106,45 @@ def test_instance_is_found_for_its_destination_alone(unit: Store, items: tuple[O
     assert courier.item_of(unit, "gateway", items[0].sop_instance_uid) == items[0]
     assert courier.item_of(unit, "nowhere", items[0].sop_instance_uid) is None
     assert courier.item_of(unit, "gateway", "9.9") is None
+
+
+def proof(item: OutboxItem, at: str, epoch: str = "e1") -> Receipt:
+    evidence = Evidence("gateway", item.sha256, detail=(("verified_at", at),), epoch=epoch)
+    return Receipt(item.destination, item.sop_instance_uid, item.sha256, evidence)
+
+
+def test_what_the_centre_took_back_is_remembered_with_its_time(unit: Store, items: tuple[OutboxItem, ...]) -> None:
+    item, other = items[0], items[1]
+    assert courier.revoked_proof_at(unit, item.item_id) == ""
+    for one, at in ((item, "2026-11-25T10:00:00Z"), (other, "")):
+        receipt = proof(one, at) if at else made_receipt(one)
+        move_item(
+            unit, made_stamp(), one.item_id, one.state, ItemState.CONFIRMED, "x", attempt_count=1, receipt=receipt
+        )
+        assert courier.revoked_proof_at(unit, one.item_id) == ""
+        move_item(unit, made_stamp(), one.item_id, ItemState.CONFIRMED, ItemState.PENDING, "absent", attempt_count=1)
+    assert courier.revoked_proof_at(unit, item.item_id) == "2026-11-25T10:00:00Z"
+    assert courier.revoked_proof_at(unit, other.item_id) > "2026-11-25T10:00:00Z"
+
+
+def test_newest_proof_is_that_of_the_epoch_last_heard_of(unit: Store, items: tuple[OutboxItem, ...]) -> None:
+    assert courier.newest_proof(unit, "gateway") == ("", "")
+    note_epoch(unit, made_stamp(), "gateway", "e2")
+    for one, at, epoch in ((items[0], "2026-11-25T12:00:00Z", "e1"), (items[1], "2026-11-25T11:00:00Z", "e2")):
+        move_item(
+            unit,
+            made_stamp(),
+            one.item_id,
+            one.state,
+            ItemState.CONFIRMED,
+            "x",
+            attempt_count=1,
+            receipt=proof(one, at, epoch),
+        )
+    assert courier.newest_proof(unit, "gateway") == ("e2", "2026-11-25T11:00:00Z")
+
+
+def test_damage_here_is_known(unit: Store, items: tuple[OutboxItem, ...]) -> None:
+    assert not courier.is_damaged_here(unit, items[0].item_id)
+    set_local_state(unit, made_stamp(), items[0].sop_instance_uid, LocalState.CORRUPT, "bit flip")
+    assert courier.is_damaged_here(unit, items[0].item_id)

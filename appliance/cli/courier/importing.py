@@ -13,7 +13,14 @@ from appliance.cli.wishes import LOOK_S, WAIT_S, WRITE_WAIT_S
 from appliance.domain.sentences import counted, studies
 from appliance.domain.values import ItemState, Receipt
 from appliance.store.connect import Store, open_unit
-from appliance.store.courier import count_open_brought, item_of, note_brought
+from appliance.store.courier import (
+    count_open_brought,
+    is_damaged_here,
+    item_of,
+    newest_proof,
+    note_brought,
+    revoked_proof_at,
+)
 from sync.adapters.gateway.receipts import FalseReceiptError, evidence_of, genuine
 from sync.courier.errors import FormatError, StickError
 from sync.courier.limits import CourierLimits
@@ -30,6 +37,10 @@ class Brought:
 
     new_count: int = 0
     study_uids: set[str] = field(default_factory=set)
+    old_count: int = 0
+    """The centre has said otherwise since; they prove nothing any more."""
+    set_aside_count: int = 0
+    """For images that a person must decide about."""
     known_count: int = 0
     """Receipts for what has one already."""
     strange_count: int = 0
@@ -44,15 +55,17 @@ def run(arguments: argparse.Namespace) -> int:
     reply = _read(arguments, party)
     brought = Brought()
     with open_unit(config.unit_db, wait_s=WRITE_WAIT_S, clock=CLOCK) as db:
+        newest = newest_proof(db, party.destination.name)
         for entry in reply.inbox.entries:
-            take(db, party, entry, f"stick {reply.stick}", brought)
+            take(db, party, entry, f"stick {reply.stick}", newest, brought)
         if arguments.wait:
             _wait(db)
     if arguments.json:
         print_json({"stick": reply.stick, "waiting_count": reply.waiting_count, "brought": brought})
     else:
         print(_told(brought, reply))
-    return NEEDS_PERSON if brought.refusals or brought.strange_count else FINE
+    needs_person = brought.refusals or brought.strange_count or brought.set_aside_count
+    return NEEDS_PERSON if needs_person else FINE
 
 
 def _read(arguments: argparse.Namespace, party: Party) -> Reply:
@@ -78,8 +91,17 @@ def _read(arguments: argparse.Namespace, party: Party) -> Reply:
         ) from error
 
 
-def take(db: Store, party: Party, entry: InboxEntry, source: str, brought: Brought) -> None:
-    """One entry of the inbox: a good receipt is written down for the sync process."""
+def take(db: Store, party: Party, entry: InboxEntry, source: str, newest: tuple[str, str], brought: Brought) -> None:
+    """One entry of the inbox: a good receipt is written down for the sync process.
+
+    Args:
+        db: The unit's database.
+        party: The gateway, and who this unit is to it.
+        entry: Signed as a whole with the others; its receipt is signed by itself.
+        source: Where it came from, for the history.
+        newest: As ``newest_proof``: an old stick must not bring back what a restored centre has lost.
+        brought: What came of it.
+    """
     item = item_of(db, party.destination.name, entry.sop_instance_uid)
     if entry.kind == InboxKind.REFUSAL:
         if item is not None and item.sha256 == entry.sha256 and item.state is not ItemState.CONFIRMED:
@@ -97,6 +119,14 @@ def take(db: Store, party: Party, entry: InboxEntry, source: str, brought: Broug
         return
     if item.state is ItemState.CONFIRMED:
         brought.known_count += 1
+        return
+    epoch, newest_at = newest
+    is_outlived = receipt.epoch != epoch and receipt.verified_at < newest_at
+    if is_outlived or receipt.verified_at <= revoked_proof_at(db, item.item_id):
+        brought.old_count += 1
+        return
+    if item.state is ItemState.REJECTED and not is_damaged_here(db, item.item_id):
+        brought.set_aside_count += 1
         return
     proof = Receipt(item.destination, item.sop_instance_uid, item.sha256, evidence_of(receipt, entry.receipt))
     if note_brought(db, db.stamp(), item.item_id, proof, source):
@@ -133,6 +163,12 @@ def _told(brought: Brought, reply: Reply) -> str:
     ]
     if reply.waiting_count:
         told.append(f"The centre still works on {counted(reply.waiting_count, 'image', 'images')} of this unit.")
+    if brought.old_count:
+        receipts = counted(brought.old_count, "receipt is", "receipts are")
+        told.append(f"{receipts} older than what the centre said since; not used.")
+    if brought.set_aside_count:
+        images = counted(brought.set_aside_count, "image is", "images are")
+        told.append(f"{images} set aside here: retry the study ('qafila retry') and import the stick again.")
     if brought.strange_count:
         told.append(f"{counted(brought.strange_count, 'receipt is', 'receipts are')} not for what is here; not used.")
     told += [f"! {sentence}" for sentence in dict.fromkeys(brought.refusals)]
