@@ -23,7 +23,7 @@ from appliance.clock import Clock
 from appliance.domain.limits import LimitSet
 
 TICK_S = 0.25
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """``struct linger``: closing resets, and drops what was not sent (socket(7))."""
 
 Patience = Callable[[socket.socket | None, int], float]
@@ -125,7 +125,7 @@ class Guard:
     def stands_still(self) -> bool:
         """Whether it must be cut now; looks at the kernel's send buffer, so each look may count as progress."""
         now = self._clock.mono_s()
-        unsent_bytes = _unsent_bytes(self._socket) if self._socket else 0
+        unsent_bytes = unacked_bytes(self._socket) if self._socket else 0
         if unsent_bytes < self._unsent_bytes:
             self._moved_mono_s = now
         self._unsent_bytes = unsent_bytes
@@ -138,7 +138,7 @@ class Guard:
         self._cut = True
         if reset:
             with suppress(OSError):
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -149,7 +149,7 @@ class Guard:
             self._socket = None
 
 
-def _unsent_bytes(connection: socket.socket) -> int:
+def unacked_bytes(connection: socket.socket) -> int:
     """Bytes in the kernel that the peer has not acknowledged (tcp(7), SIOCOUTQ)."""
     count = array.array("i", [0])
     try:

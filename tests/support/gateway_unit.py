@@ -129,7 +129,7 @@ class EnrolledUnit:
         limits: LimitSet | None = None,
         ca_file: str = "",
         proxy: str = "",
-        flow_count: int = 2,
+        flow_count: int = 0,
         congestion: str = "auto",
     ) -> GatewayAdapter:
         """The adapter as the unit would build it; ``close`` ends all of them."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from appliance.clock import Clock
 from appliance.config import GatewayDestination
@@ -16,22 +16,27 @@ from sync.adapters.build import Home
 from sync.adapters.failures import Failed
 from sync.adapters.gateway import sockets, timing
 from sync.adapters.gateway.announcing import Announcing
-from sync.adapters.gateway.cargo import OVERLAP_BYTES
+from sync.adapters.gateway.attempted import Attempted
 from sync.adapters.gateway.centre import Centre
-from sync.adapters.gateway.courtesy import Courtesy
+from sync.adapters.gateway.connecting import Connector
 from sync.adapters.gateway.expected import Expected
 from sync.adapters.gateway.flow import Way
 from sync.adapters.gateway.flows import Flows
+from sync.adapters.gateway.line import Line
 from sync.adapters.gateway.manifest import Revisions
 from sync.adapters.gateway.persistence import Persistence
 from sync.adapters.gateway.proving import Proving
 from sync.adapters.gateway.sending import Sending
 from sync.adapters.gateway.session import Session
+from sync.adapters.gateway.stream import Stream, Surroundings
 from sync.adapters.gateway.tools import Tools
 
 STRONG = "bbr"
-"""Fills a lossy link with one flow; any other control is helped by several at once."""
+WEAK_STREAM_COUNT = 4
+"""One stream fills a lossy link under ``STRONG``; under any other control several together come nearer to it."""
 
+IDLE_FLOW_COUNT = 2
+"""Of each use, kept open between two calls."""
 _NOT_LET_IN = {"session-refused", "unit-revoked", "unit-copied"}
 
 
@@ -44,8 +49,7 @@ class Gateway:
         self._clock = clock
         self._home = home
         self._lock = threading.Lock()
-        self._tools: Tools | None = None
-        self._closed = False
+        self._made: _Made | None = None
 
     @property
     def name(self) -> str:
@@ -54,8 +58,8 @@ class Gateway:
     @property
     def epoch(self) -> str:
         """As ``Announcing.epoch``; also what was heard in an earlier life of this process."""
-        tools = self._tools
-        return tools.centre.epoch if tools is not None else ""
+        made = self._made
+        return made.tools.centre.epoch if made is not None else ""
 
     def probe(self) -> Failure | None:
         """One small question with a session: proves way, certificate and enrolment. Goes on for some seconds, so that
@@ -65,7 +69,7 @@ class Gateway:
             self._ready().centre.greet(Persistence(self._clock, nothing, s_max=timing.PROBE_PERSIST_S))
         except Failed as failed:
             if failed.failure.code in _NOT_LET_IN:
-                self._forget_identity()
+                self._forget()
             return failed.failure
         return None
 
@@ -96,11 +100,7 @@ class Gateway:
 
     def close(self) -> None:
         """Cut what runs."""
-        with self._lock:
-            self._closed = True
-            tools = self._tools
-        if tools is not None:
-            tools.flows.close()
+        self._forget()
 
     def _ready(self) -> Tools:
         """Made by the first call after enrolment, so that a unit can be enrolled while it runs.
@@ -109,33 +109,64 @@ class Gateway:
             Failed: ``not-enrolled``, ``identity-unusable`` or ``settings``.
         """
         with self._lock:
-            if self._tools is None:
-                self._tools = self._make()
-            return self._tools
+            if self._made is None:
+                self._made = self._make()
+            return self._made.tools
 
-    def _forget_identity(self) -> None:
-        """The unit may be enrolled anew while it runs: the next call reads who it is."""
+    def _forget(self) -> None:
+        """Connections, and who the unit is: it may be enrolled anew while it runs, and the next call reads that."""
         with self._lock:
-            tools, self._tools = self._tools, None
-        if tools is not None:
-            tools.flows.close()
+            made, self._made = self._made, None
+        if made is not None:
+            made.close()
 
-    def _make(self) -> Tools:
+    def _make(self) -> _Made:
         table = self._table
         session = Session(self._home.identity_dir, table.name, self._limits.backoff_s_max)
         way = Way(table, self._limits, self._clock)
-        flows = Flows(way, table.flow_count)
+        connector = Connector(table, self._clock)
+        flows = Flows(way, IDLE_FLOW_COUNT)
+        centre = Centre(way, flows, session, self._clock, self._home.run_dir)
         congestion = sockets.congestion_of(table.congestion)
-        log("sync.gateway", "ready", destination=table.name, congestion=congestion or "system", flows=table.flow_count)
-        return Tools(
-            centre=Centre(way, flows, session, self._clock, self._home.run_dir),
-            flows=flows,
+        count = table.flow_count or (1 if congestion == STRONG else WEAK_STREAM_COUNT)
+        attempted = Attempted(self._home.run_dir / f"centre-{table.name}.parts")
+        around = Surroundings(
+            connector, centre.token, centre.drop_token, centre.hear, attempted.add, self._limits, self._clock
+        )
+        line = Line(is_trusting=count == 1)
+        streams = [Stream(around, line, number) for number in range(count)]
+
+        def wake_all() -> None:
+            for stream in streams:
+                stream.wake()
+
+        line.on_change = wake_all
+        log("sync.gateway", "ready", destination=table.name, congestion=congestion or "system", streams=count)
+        for stream in streams:
+            stream.start()
+        tools = Tools(
+            centre=centre,
+            line=line,
+            attempted=attempted,
             encoder=self._home.encoder,
-            courtesy=Courtesy(),
             expected=Expected(),
             revisions=Revisions(self._clock.wall_s()),
-            limits=self._limits,
             clock=self._clock,
-            flow_count=table.flow_count,
-            overlap_bytes=OVERLAP_BYTES if congestion == STRONG else math.inf,
         )
+        return _Made(tools, flows, streams)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What runs for an enrolled unit."""
+
+    tools: Tools
+    flows: Flows
+    streams: list[Stream]
+
+    def close(self) -> None:
+        """Cut what runs."""
+        self.tools.line.close()
+        for stream in self.streams:
+            stream.close()
+        self.flows.close()

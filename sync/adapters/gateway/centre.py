@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import httpx
@@ -44,12 +43,9 @@ CHECK_S_PER_ITEM = 30.0
 POLL_S_MAX = 25.0
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a part stands at the centre."""
-
-    offset: int
-    complete: bool
+def packed_manifest(manifest: Manifest) -> bytes:
+    """The body of a request; ``Content-Encoding: zstd``."""
+    return zstandard.ZstdCompressor(level=PACK_LEVEL).compress(msgspec.json.encode(manifest))
 
 
 class Centre:
@@ -109,13 +105,11 @@ class Centre:
         Raises:
             Failed: If there is no usable answer.
         """
-        body = zstandard.ZstdCompressor(level=PACK_LEVEL).compress(msgspec.json.encode(manifest))
+        body = packed_manifest(manifest)
         headers = {**JSON, "Content-Encoding": "zstd"}
         answer = self._ask(persistence, Use.TALK, "PUT", f"/v1/studies/{study_uid}/manifest", headers, body)
         told = answer.decode(ManifestAnswer)
-        for one in told.instances.values():
-            if one.receipt is not None:
-                self.receipts.take_in(one.receipt)
+        self.keep_receipts(told)
         return told, answer.round_trip_s
 
     def read_inbox(self, wait_s: float, persistence: Persistence, cancelled: Callable[[], bool]) -> Inbox:
@@ -151,21 +145,26 @@ class Centre:
                 self.receipts.take_in(one.receipt)
         return told
 
-    def append(
-        self,
-        flow: Flow,
-        method: str,
-        path: str,
-        headers: Mapping[str, str],
-        content: Iterator[bytes] | None,
-        size_bytes: int,
-    ) -> Answer:
-        """One exchange about a part; every answer of the gateway is returned as it is.
+    # --- for the streams -------------------------------------------------------------------------------------------
+
+    def token(self) -> str:
+        """A session's token; opens a session over a connection of its own when there is none.
 
         Raises:
-            Failed: If there is none, or the unit is not let in.
+            Failed: As ``Session.token``.
         """
-        return self._exchange(flow, method, path, headers, content, size_bytes=size_bytes)
+        with self._flows.taken(Use.TALK) as flow:
+            return self._session.token(flow)
+
+    def drop_token(self, token: str) -> None:
+        """It is not taken any more."""
+        self._session.drop(token)
+
+    def keep_receipts(self, answer: ManifestAnswer) -> None:
+        """Of an answer to a manifest."""
+        for one in answer.instances.values():
+            if one.receipt is not None:
+                self.receipts.take_in(one.receipt)
 
     # --- what they share -------------------------------------------------------------------------------------------
 
@@ -184,14 +183,7 @@ class Centre:
         def once() -> Answer:
             with self._flows.taken(use) as flow:
                 answer = self._exchange(
-                    flow,
-                    method,
-                    path,
-                    headers,
-                    content,
-                    size_bytes=len(content or b""),
-                    patience_s=patience_s,
-                    cancelled=cancelled,
+                    flow, method, path, headers, content, patience_s=patience_s, cancelled=cancelled
                 )
             if answer.status != 200:
                 raise Failed(refusal_of(answer, self._way.limits.backoff_s_max))
@@ -205,14 +197,12 @@ class Centre:
         method: str,
         path: str,
         headers: Mapping[str, str],
-        content: bytes | Iterator[bytes] | None,
+        content: bytes | None,
         *,
-        size_bytes: int,
-        patience_s: float = 0.0,
-        cancelled: Callable[[], bool] = lambda: False,
+        patience_s: float,
+        cancelled: Callable[[], bool],
     ) -> Answer:
-        """With a session; one that is over is opened anew once. A body in pieces is not sent twice: its caller knows
-        where to go on."""
+        """With a session; one that is over is opened anew once."""
         for is_last in (False, True):
             token = self._session.token(flow)
             answer = flow.exchange(
@@ -220,23 +210,23 @@ class Centre:
                 path,
                 {"Authorization": f"Bearer {token}", **headers},
                 content=content,
-                size_bytes=size_bytes,
+                size_bytes=len(content or b""),
                 patience_s=patience_s,
                 cancelled=cancelled,
             )
             if answer.status != 401:
                 break
             self._session.drop(token)
-            if is_last or not isinstance(content, bytes | None):
-                raise Failed(failure("session-refused") if is_last else failure("connection-lost"))
+            if is_last:
+                raise Failed(failure("session-refused"))
         refused = refusal_of_unit(answer)
         if refused is not None:
             self._session.drop(token)
             raise Failed(refused)
-        self._hear(answer.headers)
+        self.hear(answer.headers)
         return answer
 
-    def _hear(self, headers: httpx.Headers) -> None:
+    def hear(self, headers: httpx.Headers) -> None:
         """Epoch, inbox and time, which every answer tells."""
         epoch, head = headers.get(EPOCH_HEADER, ""), headers.get(INBOX_HEADER, "")
         if head.isascii() and head.isdigit():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -118,7 +118,6 @@ class Flow:
         self._guard.__enter__()
         self._socket: socket.socket | None = None
         self._is_new = True
-        self._answer_count = 0
         self._connect_failure_count = 0
         self._round_trip_s = 0.0
         self._answer_patience_s = 0.0
@@ -130,7 +129,7 @@ class Flow:
         path: str,
         headers: Mapping[str, str],
         *,
-        content: bytes | Iterator[bytes] | None = None,
+        content: bytes | None = None,
         size_bytes: int = 0,
         patience_s: float = 0.0,
         cancelled: Callable[[], bool] = _never,
@@ -141,7 +140,7 @@ class Flow:
             method: HTTP method.
             path: With query, below the base.
             headers: Beside the usual ones.
-            content: The body; an iterator is sent in chunks and may end early.
+            content: The body.
             size_bytes: About what moves; decides how long it may take in all.
             patience_s: What the request takes at the centre.
             cancelled: Cuts the connection when it becomes true.
@@ -166,7 +165,7 @@ class Flow:
             try:
                 self._guard.progress()
                 heard_mono_s = self._way.clock.mono_s()
-                body = b"" if method == "HEAD" else self._read(response)
+                body = self._read(response)
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
@@ -176,28 +175,16 @@ class Flow:
             self._guard.end()
             self._cancelled = _never
         self._connect_failure_count = 0
-        self._answer_count += 1
         if self._socket is not None:
             self._round_trip_s = sockets.round_trip_s(self._socket) or self._round_trip_s
         answer = Answer(
             response.status_code,
             response.headers,
             body,
-            heard_mono_s - began_mono_s if not self._is_new and isinstance(content, bytes | None) else None,
+            heard_mono_s - began_mono_s if not self._is_new else None,
         )
         check_way(answer, self._way.limits.backoff_s_max)
         return answer
-
-    def progress(self) -> None:
-        """A slice of the body was handed over."""
-        self._guard.progress()
-
-    def has_news(self) -> bool:
-        """Whether the gateway answered, or left, before the body's end.
-
-        Not before the first answer: what comes then may be TLS session tickets.
-        """
-        return self._answer_count > 0 and self._socket is not None and sockets.has_news(self._socket)
 
     def cut(self) -> None:
         """End what runs; whoever waits for it gets a failure. The flow can be used again."""
@@ -218,12 +205,7 @@ class Flow:
         if self._guard.expired:
             # A body without a length ends where the connection does, also where the guard cut it.
             raise Failed(failure("stalled"))
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding == "identity":
-            return bytes(raw)
-        if encoding != "zstd":
-            raise Failed(failure("answer-unusable"))
-        return _unpacked(bytes(raw))
+        return unpacked(bytes(raw), response.headers)
 
     def _timeouts(self) -> httpx.Timeout:
         """Only connecting has a time-out of its own; otherwise the guard decides, and this is the second line."""
@@ -246,7 +228,7 @@ class Flow:
             connection = info["return_value"].get_extra_info("socket")
             if isinstance(connection, socket.socket):
                 self._guard.watch(connection)
-                self._socket, self._is_new, self._answer_count = connection, True, 0
+                self._socket, self._is_new = connection, True
 
     def _note_failure(self, error: BaseException) -> None:
         self._socket = None
@@ -265,7 +247,17 @@ def check_way(answer: Answer, backoff_s_max: float) -> None:
         raise Failed(failure(f"http-{status}", retry_after_s(answer.headers, backoff_s_max)))
 
 
-def _unpacked(raw: bytes) -> bytes:
+def unpacked(raw: bytes, headers: httpx.Headers) -> bytes:
+    """A body as it was before it was packed.
+
+    Raises:
+        Failed: When it is packed in a way that was not asked for, damaged, or a bomb.
+    """
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return raw
+    if encoding != "zstd":
+        raise Failed(failure("answer-unusable"))
     try:
         decompressor = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES_MAX)
         with decompressor.stream_reader(io.BytesIO(raw)) as reader:

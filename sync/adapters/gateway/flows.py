@@ -11,11 +11,9 @@ from sync.adapters.gateway.flow import Flow, Way
 
 
 class Use(StrEnum):
-    """What a flow is for. Uses do not share flows: one that carried parts has the link's rate in the kernel's memory,
-    and a long poll must hold up nothing else."""
+    """What a flow is for; a long poll must hold up nothing else."""
 
     TALK = "talk"
-    PARTS = "parts"
     POLL = "poll"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -33,14 +33,14 @@ class Packed:
     _contents: dict[str, bytes | Path] = field(default_factory=dict)
     _owners: dict[str, int] = field(default_factory=dict)
 
-    @property
-    def infos(self) -> Iterable[PartInfo]:
-        """For the manifest."""
-        return self.by_name.values()
+    def names_of(self, item_id: int) -> list[str]:
+        """Every part that an item needs."""
+        names = self.names[item_id]
+        return [names.header] if names.no_pixels else [names.header, names.pixels]
 
-    def own_parts(self, item_id: int) -> list[str]:
-        """Parts that count for this item; one that several share counts for the first of them."""
-        return [name for name, owner in self._owners.items() if owner == item_id]
+    def owner(self, name: str) -> int:
+        """The item that a part counts for: the first of those that share it."""
+        return self._owners[name]
 
     def open(self, name: str) -> Source:
         """To read a part from.

@@ -26,7 +26,7 @@ SHORT_WAIT_S_MAX = 5.0
 
 
 class Persistence:
-    """Decides, after each failure of one call, whether to go on; thread-safe, so that parallel flows share it.
+    """Decides, after each failure of one call or connection, whether to go on; thread-safe.
 
     Args:
         clock: For its monotonic seconds.
@@ -56,13 +56,8 @@ class Persistence:
             self._failure_count = 0
             self._alive_mono_s = self._clock.mono_s()
 
-    def run(self, action: Callable[[], T], *, achieves: bool = True) -> T:
-        """Call ``action`` until it succeeds.
-
-        Args:
-            action: Raises ``Failed``.
-            achieves: Its success is a sign of life by itself; otherwise ``action`` calls ``alive`` where it is one. A
-                link that lets every question through and breaks every body is not to be asked for ever.
+    def run(self, action: Callable[[], T]) -> T:
+        """Call ``action``, which raises ``Failed``, until it succeeds.
 
         Raises:
             Failed: What it raised last, when that does not pass, or has not passed for ``s_max`` seconds, or the call
@@ -72,15 +67,14 @@ class Persistence:
             try:
                 done = action()
             except Failed as failed:
-                if not self._goes_on(failed.failure):
+                if not self.goes_on(failed.failure):
                     raise
             else:
-                if achieves:
-                    self.alive()
+                self.alive()
                 return done
 
-    def _goes_on(self, failure: Failure) -> bool:
-        """Wait as long as is right; ``False`` when that is over."""
+    def goes_on(self, failure: Failure) -> bool:
+        """After a failure: wait as long as is right, then ``True``; ``False`` when it is to be reported."""
         with self._lock:
             self._failure_count += 1
             tried_s = self._clock.mono_s() - self._alive_mono_s

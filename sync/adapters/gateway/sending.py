@@ -1,4 +1,4 @@
-"""``send``: as parts are made, a manifest tells of them, the answer says what is missing, and the flows bring that.
+"""``send``: as parts are made, a manifest tells of them, and what is missing of them follows.
 
 The encoder runs beside the link: whatever is ready goes first, in the order of the items, and what is ready together
 shares one manifest and, within a series, one header part.
@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from appliance.domain.failure import Failure, FailureKind
+from appliance.domain.failure import Failure
 from sync.adapters.base import Attempt, SendItem, Sent
 from sync.adapters.failures import Failed, failure
-from sync.adapters.gateway.answers import check_state, refused
-from sync.adapters.gateway.cargo import Part
-from sync.adapters.gateway.manifest import ItemParts, manifest_of, tellable_together
+from sync.adapters.gateway.answers import refused
+from sync.adapters.gateway.line import Rank
+from sync.adapters.gateway.manifest import tellable_together
 from sync.adapters.gateway.packing import Packed, pack_group
+from sync.adapters.gateway.parts import Part
 from sync.adapters.gateway.shipment import Shipment
 from sync.adapters.gateway.tools import Tools
 from sync.encoder.base import EncodedFile, EncodeError
-from sync.wire.messages import InstanceAnswer, InstanceState, ManifestAnswer, PartState
+from sync.wire.messages import InstanceAnswer, InstanceState, ManifestAnswer
+
+_TOLD = "told"
+"""Stands for the manifest's answer among the things that an item waits for; no part has such a name."""
 
 
 class Sending:
@@ -44,12 +48,14 @@ class Sending:
         """As ``Destination.send``."""
         return self._shipment.run(self._tell_all)
 
+    # --- what is ready ---------------------------------------------------------------------------------------------
+
     def _tell_all(self) -> None:
         waiting = list(self._items)
         while waiting and not self._tally.stopped():
             group = self._next_group(waiting)
-            told = [item for item, _ in group]
-            waiting = [item for item in waiting if item not in told and self._tally.is_open(item.item_id)]
+            told = {item.item_id for item, _ in group}
+            waiting = [item for item in waiting if item.item_id not in told and self._tally.is_open(item.item_id)]
             if group:
                 self._tell(group)
 
@@ -84,88 +90,76 @@ class Sending:
             self._tally.report(item.item_id, error.failure)
             return None
 
+    # --- telling of it ---------------------------------------------------------------------------------------------
+
     def _tell(self, group: Sequence[tuple[SendItem, EncodedFile]]) -> None:
-        """One manifest of what is ready, and the parts that its answer asks for."""
         items, packed = [item for item, _ in group], pack_group(group)
-        study = items[0].study_instance_uid
-        manifest = manifest_of(self._tools.revisions.next(), items, packed.names, packed.infos)
         try:
-            answer, round_trip_s = self._tools.centre.put_manifest(study, manifest, self._shipment.persistence)
+            parts = _open_all(packed)
         except Failed as failed:
-            self._failed(items, failed)
+            for item in items:
+                self._tally.report(item.item_id, failed.failure)
             return
-        if round_trip_s is not None:
-            self._attempt.on_round_trip(round_trip_s)
-        try:
-            needed = {item.item_id: self._needed(item, packed, answer) for item in items}
-        except Failed as failed:
-            self._failed(items, failed)
-            return
-        self._add_parts(items, packed, answer, needed)
-
-    def _failed(self, items: Sequence[SendItem], failed: Failed) -> None:
-        """What concerns only these items leaves the others their chance."""
-        if failed.failure.kind is FailureKind.LINK:
-            raise failed
         for item in items:
-            self._tally.report(item.item_id, failed.failure)
+            self._tally.await_parts(item.item_id, [_TOLD, *packed.names_of(item.item_id)])
+        self._shipment.ship(
+            Rank.STAT if any(item.stat for item in items) else Rank.FULL,
+            items,
+            packed.names,
+            parts,
+            lambda answer: self._take_answer(items, packed, parts, answer),
+        )
 
-    def _needed(self, item: SendItem, packed: Packed, answer: ManifestAnswer) -> list[str]:
-        """Names of the parts that the centre lacks for an item; empty when the item's outcome is known."""
-        told = answer.instances.get(item.sop_instance_uid)
-        if told is None:
+    def _take_answer(
+        self, items: Sequence[SendItem], packed: Packed, parts: Sequence[Part], answer: ManifestAnswer
+    ) -> None:
+        """What the centre has already needs no bringing; what it refuses neither."""
+        told = {item.item_id: answer.instances.get(item.sop_instance_uid) for item in items}
+        if None in told.values():
             raise Failed(failure("answer-unusable"))
+        needed: set[str] = set()
+        for item in items:
+            lacking = self._lacking(item, packed, told[item.item_id])
+            needed |= lacking
+            self._tell_coded(item, parts, lacking)
+            for name in set(packed.names_of(item.item_id)) - lacking:
+                self._tally.arrived(name, item.item_id)
+        for part in parts:
+            part.not_needed = part.not_needed or part.info.sha256 not in needed
+        for item in items:
+            self._tally.arrived(_TOLD, item.item_id)
+
+    def _lacking(self, item: SendItem, packed: Packed, told: InstanceAnswer | None) -> set[str]:
+        """Names of the parts that have to be there before this item can be put together."""
+        assert told is not None
         if told.state is InstanceState.REFUSED:
             self._tally.report(item.item_id, refused(told.problem, told.problem_code))
-            return []
         if told.state is not InstanceState.ANNOUNCED:
-            return []
-        return [name for name in _wanted(packed.names[item.item_id], told) if _lacks(name, packed, answer)]
+            return set()
+        names = packed.names[item.item_id]
+        header = set() if told.header_known else {names.header}
+        pixels = set() if told.pixels_known or names.no_pixels else {names.pixels}
+        return header | pixels
 
-    def _add_parts(
-        self, items: Sequence[SendItem], packed: Packed, answer: ManifestAnswer, needed: dict[int, list[str]]
-    ) -> None:
-        users: dict[str, list[int]] = {}
-        for item in items:
-            names = needed[item.item_id]
-            self._tell_coded(item, packed, names, answer)
-            self._tally.await_parts(item.item_id, names)
-            for name in names:
-                users.setdefault(name, []).append(item.item_id)
-        parts = []
-        for name, item_ids in users.items():
-            info = packed.by_name[name]
-            state = answer.parts.get(name, PartState(offset=0))
-            try:
-                source = packed.open(name)
-            except Failed as failed:
-                for item_id in item_ids:
-                    self._tally.report(item_id, failed.failure)
-                continue
-            parts.append(Part(info, source, tuple(item_ids), offset=state.offset))
-        # Headers first: they are small, and without them no picture can be put together.
-        parts.sort(key=lambda part: part.info.sha256 not in packed.headers)
-        self._shipment.add(parts)
-        for item in items:
-            if not needed[item.item_id]:
-                self._tally.report(item.item_id)
-
-    def _tell_coded(self, item: SendItem, packed: Packed, missing: Sequence[str], answer: ManifestAnswer) -> None:
-        coded = kept = 0
-        for name in packed.own_parts(item.item_id):
-            size = packed.by_name[name].size_bytes
-            coded += size
-            kept += answer.parts.get(name, PartState(offset=0)).offset if name in missing else size
-        self._attempt.on_coded(item.item_id, coded, kept)
+    def _tell_coded(self, item: SendItem, parts: Sequence[Part], lacking: set[str]) -> None:
+        own = [part for part in parts if part.item_id == item.item_id]
+        coded = sum(part.info.size_bytes for part in own)
+        to_bring = sum(part.info.size_bytes - part.began_at for part in own if part.info.sha256 in lacking)
+        self._attempt.on_coded(item.item_id, coded, coded - to_bring)
 
 
-def _wanted(names: ItemParts, told: InstanceAnswer) -> list[str]:
-    wanted = [] if told.header_known else [names.header]
-    if not told.pixels_known and not names.no_pixels:
-        wanted.append(names.pixels)
-    return wanted
+def _open_all(packed: Packed) -> list[Part]:
+    """Headers first: they are small, and without them no picture can be put together.
 
-
-def _lacks(name: str, packed: Packed, answer: ManifestAnswer) -> bool:
-    state = check_state(packed.by_name[name], answer.parts.get(name, PartState(offset=0)))
-    return not (state.complete or state.not_needed)
+    Raises:
+        Failed: ``part-unreadable``.
+    """
+    parts: list[Part] = []
+    try:
+        for name, info in sorted(packed.by_name.items(), key=lambda named: named[0] not in packed.headers):
+            parts.append(Part(info, packed.open(name), packed.owner(name)))
+    except Failed:
+        for part in parts:
+            part.source.close()
+        raise
+    return parts

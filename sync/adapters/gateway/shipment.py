@@ -1,115 +1,114 @@
-"""The threads of one call that brings parts: some flows carry what its own thread adds, until all is reported.
+"""One call that brings parts: what it puts into the line, and what it reports of it.
 
-A call that is cancelled returns at once. A flow that waits for the answer to its last append goes on doing so alone,
-so that its connection can be used again; what it hears then is told to nobody.
+A call that is cancelled returns at once. What of it is on its way then is ended at the next slice; the answer to that
+is heard by the stream and told to nobody.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 from appliance.domain.failure import Failure, FailureKind
 from sync.adapters.base import Attempt, SendItem, Sent
 from sync.adapters.failures import Failed
-from sync.adapters.gateway.cargo import Cargo, Part
-from sync.adapters.gateway.carrying import Carrier
-from sync.adapters.gateway.persistence import Persistence
+from sync.adapters.gateway.centre import packed_manifest
+from sync.adapters.gateway.line import Consignment, Rank
+from sync.adapters.gateway.manifest import ItemParts, manifest_of
+from sync.adapters.gateway.parts import Part
 from sync.adapters.gateway.tally import Tally
 from sync.adapters.gateway.tools import Tools
+from sync.wire.messages import ManifestAnswer
 
 
 class Shipment:
-    """One call of ``send`` or ``announce``.
+    """The owner of one call's consignments (``sync.adapters.gateway.line.Owner``).
 
     Attributes:
-        cargo: Parts to bring.
         tally: What is reported.
     """
 
     def __init__(
-        self,
-        tools: Tools,
-        items: Sequence[SendItem],
-        attempt: Attempt,
-        on_result: Callable[[Sent], None],
-        *,
-        urgent: bool = False,
+        self, tools: Tools, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Sent], None]
     ) -> None:
         self.tally = Tally(items, attempt, on_result)
-        self.cargo = Cargo(tools.overlap_bytes, self.tally.stopped)
-        self.persistence = Persistence(tools.clock, attempt.cancel, self.tally.stopped)
-        self._flow_count = tools.flow_count
-        self._carrier = Carrier(
-            centre=tools.centre,
-            flows=tools.flows,
-            cargo=self.cargo,
-            courtesy=tools.courtesy,
-            # Its own, so that manifests that get through do not hide bodies that never do.
-            persistence=Persistence(tools.clock, attempt.cancel, self.tally.stopped),
-            stopped=self.tally.stopped,
-            on_moved=self.tally.moved,
-            urgent=urgent,
-            backoff_s_max=tools.limits.backoff_s_max,
-        )
-        self._lock = threading.Lock()
-        self._holders = 1
+        self._tools = tools
+        self._attempt = attempt
         self._parts: list[Part] = []
 
     def run(self, tell: Callable[[], None]) -> Failure | None:
-        """Carry while ``tell`` adds parts, then until every item is reported.
+        """Let ``tell`` ship what there is, then wait until every item is reported.
 
         Args:
             tell: Runs in the caller's thread; what it raises as ``Failed`` ends the attempt.
         """
-        self._holders += self._flow_count
-        for number in range(self._flow_count):
-            threading.Thread(target=self._carry, name=f"gateway-carry-{number}", daemon=True).start()
         try:
             tell()
-            self.cargo.is_whole()
             self.tally.wait()
         except Failed as failed:
             self.tally.fail(failed.failure)
         finally:
             self.tally.close()
-            self.cargo.wake()
-            self._let_go()
+            self._tools.line.nudge()
+            for part in self._parts:
+                part.source.close()
         return self.tally.failure
 
-    def add(self, parts: Sequence[Part]) -> None:
-        """Parts to bring; their sources are closed when nobody needs them any more."""
-        with self._lock:
-            self._parts += parts
-        self.cargo.add(parts)
+    def ship(
+        self,
+        rank: Rank,
+        items: Sequence[SendItem],
+        names: dict[int, ItemParts],
+        parts: list[Part],
+        on_told: Callable[[ManifestAnswer], None],
+    ) -> None:
+        """Put items of one study into the line.
 
-    def _carry(self) -> None:
-        try:
-            while (part := self.cargo.take()) is not None:
-                try:
-                    self._carrier.bring(part)
-                except Failed as failed:
-                    self._failed(part, failed.failure)
-                else:
-                    if part.complete or part.not_needed:
-                        self.tally.arrived(part.info.sha256)
-                finally:
-                    self.cargo.arrived(part)
-        except Exception as error:
-            self.tally.fail_with(error)
-        finally:
-            self._let_go()
+        Args:
+            rank: How urgent.
+            items: As ``manifest_of`` takes them.
+            names: Of their parts, by item id.
+            parts: To bring, in this order; closed at the end of the call.
+            on_told: Takes the manifest's answer; may raise ``Failed``, which then is the outcome of these items.
+        """
+        self._parts += parts
+        infos = [part.info for part in parts]
 
-    def _failed(self, part: Part, failure: Failure) -> None:
+        def manifest() -> bytes:
+            return packed_manifest(manifest_of(self._tools.revisions.next(), items, names, infos))
+
+        def told(answer: ManifestAnswer, round_trip_s: float) -> None:
+            self._tools.centre.keep_receipts(answer)
+            if round_trip_s > 0:
+                self._attempt.on_round_trip(round_trip_s)
+            on_told(answer)
+
+        def failed(failure: Failure) -> None:
+            if failure.kind is FailureKind.LINK:
+                self.tally.fail(failure)
+            for item in items if failure.kind is not FailureKind.LINK else ():
+                self.tally.report(item.item_id, failure)
+
+        study_uid = items[0].study_instance_uid
+        is_new = not any(info.sha256 in self._tools.attempted for info in infos)
+        self._tools.line.add(Consignment(rank, study_uid, manifest, parts, self, told, failed, is_new))
+
+    # --- what the streams say --------------------------------------------------------------------------------------
+
+    def stopped(self) -> bool:
+        """See ``Owner``."""
+        return self.tally.stopped()
+
+    def moved(self, part: Part) -> None:
+        """See ``Owner``."""
+        self.tally.moved(part)
+
+    def arrived(self, part: Part) -> None:
+        """See ``Owner``."""
+        self.tally.arrived(part.info.sha256)
+
+    def part_failed(self, part: Part, failure: Failure) -> None:
+        """See ``Owner``."""
         if failure.kind is FailureKind.LINK:
             self.tally.fail(failure)
-            self.cargo.wake()
-            return
-        self.tally.lost(part.info.sha256, failure)
-
-    def _let_go(self) -> None:
-        with self._lock:
-            self._holders -= 1
-            parts = self._parts if self._holders == 0 else []
-        for part in parts:
-            part.source.close()
+        else:
+            self.tally.lost(part.info.sha256, failure)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
+from dataclasses import dataclass
 from functools import cache
+
+from sync.adapters.guard import unacked_bytes
 
 NOTSENT_LOWAT_BYTES = 16 * 1024
 """Handed to the kernel and not sent yet, at most: so much at most lies before something urgent, and beside what is on
@@ -16,6 +18,8 @@ minute."""
 _TCP_NOTSENT_LOWAT = 25
 _RTT_OFFSET = 68
 """``tcpi_rtt`` in ``struct tcp_info`` (linux/tcp.h): eight one-byte fields, then 32-bit ones; microseconds."""
+_BYTES_ACKED_OFFSET, _BYTES_RECEIVED_OFFSET = 120, 128
+"""``tcpi_bytes_acked`` and ``tcpi_bytes_received``, 64-bit; in every kernel since 4.1."""
 
 
 @cache
@@ -64,11 +68,20 @@ def round_trip_s(connection: socket.socket) -> float:
     return float(struct.unpack_from("=I", info, _RTT_OFFSET)[0]) / 1e6
 
 
-def has_news(connection: socket.socket) -> bool:
-    """Whether something can be read from it now, its end included."""
-    poll = select.poll()
-    try:
-        poll.register(connection, select.POLLIN)
-        return bool(poll.poll(0))
-    except (OSError, ValueError):
-        return True
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a connection has done so far, as the kernel counts."""
+
+    acked_bytes: int
+    received_bytes: int
+    unacked_bytes: int
+    """Given to the kernel and not acknowledged; what was not sent yet is in it."""
+    round_trip_s: float
+
+
+def moved(connection: socket.socket) -> Moved:
+    """Of a connected socket; raises ``OSError`` when it is gone."""
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED_OFFSET + 8)
+    acked, received = struct.unpack_from("=QQ", info, _BYTES_ACKED_OFFSET)
+    (round_trip_us,) = struct.unpack_from("=I", info, _RTT_OFFSET)
+    return Moved(acked, received, unacked_bytes(connection), round_trip_us / 1e6)

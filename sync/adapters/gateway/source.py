@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Protocol
 
@@ -40,18 +41,26 @@ class InFile:
     def __init__(self, path: Path) -> None:
         """Raises ``Failed`` (``part-unreadable``) when it cannot be opened."""
         try:
-            self._descriptor = os.open(path, os.O_RDONLY)
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise Failed(failure("part-unreadable")) from error
+        self._lock = threading.Lock()
+        self._closed = False
 
     def read(self, start: int, count: int) -> bytes:
-        try:
-            data = os.pread(self._descriptor, count, start)
-        except OSError as error:
-            raise Failed(failure("part-unreadable")) from error
+        with self._lock:  # a call may end while its part is read: its descriptor must not be another file's by then
+            if self._closed:
+                raise Failed(failure("part-unreadable"))
+            try:
+                data = os.pread(self._descriptor, count, start)
+            except OSError as error:
+                raise Failed(failure("part-unreadable")) from error
         if len(data) != count:
             raise Failed(failure("part-unreadable"))
         return data
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._descriptor)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from appliance.domain.failure import Failure
 from sync.adapters.base import Attempt, SendItem, Sent
-from sync.adapters.gateway.cargo import Part
+from sync.adapters.gateway.parts import Part
 
 LOOK_S = 0.1
 """How often the wish to stop is looked at while nothing else happens."""
@@ -27,7 +27,6 @@ class Tally:
         self._open: dict[int, set[str]] = {item.item_id: set() for item in items}
         self._handed: dict[int, dict[str, int]] = {}
         self._closed = False
-        self._error: BaseException | None = None
         self.failure: Failure | None = None
 
     def stopped(self) -> bool:
@@ -44,11 +43,12 @@ class Tally:
             if item_id in self._open:
                 self._open[item_id] |= set(names)
 
-    def arrived(self, name: str) -> None:
-        """One of the awaited things is there; items that waited for nothing else are reported."""
+    def arrived(self, name: str, item_id: int | None = None) -> None:
+        """One of the awaited things is there, for one item or for all; who waited for nothing else is reported."""
+        only = item_id
         with self._condition:
             for item_id, names in list(self._open.items()):
-                if name in names:
+                if name in names and only in (None, item_id):
                     names.discard(name)
                     if not names:
                         self._report(item_id, None)
@@ -72,29 +72,21 @@ class Tally:
                 self.failure = failure
             self._condition.notify_all()
 
-    def fail_with(self, error: BaseException) -> None:
-        """A mistake in the program in one of the call's threads: ``wait`` raises it where the caller sees it."""
-        with self._condition:
-            self._error = error
-            self._condition.notify_all()
-
     def moved(self, part: Part) -> None:
-        """A part went on; told as its first item's bytes."""
-        item_id, bytes_handed = part.item_ids[0], max(0, part.handed - part.began_at)
+        """A part went on; told as its item's bytes."""
+        item_id = part.item_id
         with self._condition:
             if self._closed or item_id not in self._open:
                 return
             of_item = self._handed.setdefault(item_id, {})
-            of_item[part.info.sha256] = bytes_handed
+            of_item[part.info.sha256] = part.handed_bytes
             self._attempt.on_progress(item_id, sum(of_item.values()))
 
     def wait(self) -> None:
         """Until every item is reported, or the call has to end."""
         with self._condition:
-            while self._open and not self.stopped() and self._error is None:
+            while self._open and not self.stopped():
                 self._condition.wait(LOOK_S)
-            if self._error is not None:
-                raise self._error
 
     def close(self) -> None:
         """Nothing is told after this."""
