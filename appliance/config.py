@@ -16,6 +16,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from appliance.domain.limits import LimitSet
+from appliance.domain.values import LinkKind, TrafficClass
 
 AeTitle = Annotated[str, msgspec.Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}\Z")]
 """1 to 16 characters of the default repertoire, no backslash, not all spaces (PS3.5, VR AE)."""
@@ -109,13 +110,36 @@ class GatewayDestination(
     """PEM bundle that alone is trusted; empty: the system's."""
     proxy: str = ""
     """``http://host:port`` of a proxy to go through; none is ever taken from the environment."""
-    flow_count: Annotated[int, msgspec.Meta(ge=1, le=8)] = 2
-    """Connections that images go up over; a second one carries on while the first waits for an answer."""
+    flow_count: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
+    """Connections that images go up over; 0: one under bbr, which fills a link by itself, otherwise several."""
     congestion: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,15}\Z")] = "auto"
     """TCP congestion control: ``auto`` (bbr where the kernel offers it), ``system``, or a name the kernel knows."""
 
 
 DestinationTable = DicomwebDestination | DimseDestination | GatewayDestination
+
+
+HoursText = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)\Z")]
+"""``20:00-06:00`` in the unit's local time; an end before the start is on the next day."""
+
+
+class NetworkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the unit's way to the world is made of."""
+
+    kind: Literal["auto", "wired", "wifi", "sim", "satellite", "unknown"] = "auto"
+    """``auto`` asks NetworkManager, and is ``unknown`` where that does not run; a metered link counts as ``sim``."""
+
+
+class LinkTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one kind of link may be used for; a kind without a table may be used for everything at any time."""
+
+    kind: LinkKind
+    budget_bytes_per_day: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """0: no budget."""
+    budget_classes: tuple[TrafficClass, ...] = (TrafficClass.PREVIEW, TrafficClass.FULL)
+    """What waits for tomorrow once the budget is used up; STAT only when it is named here."""
+    hours: dict[TrafficClass, tuple[HoursText, ...]] = {}
+    """When a class may go; one that is not named may go at any hour."""
 
 
 class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,6 +158,8 @@ class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     modality: tuple[ModalityTable, ...] = ()
     orthanc: OrthancTable = OrthancTable()
     destination: tuple[DestinationTable, ...] = ()
+    network: NetworkTable = NetworkTable()
+    link: tuple[LinkTable, ...] = ()
     retention: RetentionTable = RetentionTable()
     limits: LimitSet = LimitSet()
 
@@ -222,7 +248,7 @@ def load_unit(path: Path) -> UnitConfig:
 
     Raises:
         ConfigError: As ``load``, for two destinations of one name or two of our ports that are equal, for a proof
-            that lacks what it needs, and for a bound that bounds nothing.
+            that lacks what it needs, for two tables of one kind of link, and for a bound that bounds nothing.
     """
     config = load(path, UnitConfig)
     _check_numbers(path, config)
@@ -233,6 +259,10 @@ def load_unit(path: Path) -> UnitConfig:
     for destination in config.destination:
         if isinstance(destination, DimseDestination):
             _check_proof(path, destination)
+    kinds = [link.kind for link in config.link]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise ConfigError(f"{path}: two [[link]] tables are of kind {kind.value!r}; put both into one")
     ports = {"dicom.port": config.dicom.port}
     for key, port in (
         ("orthanc.dicom_port", config.orthanc.dicom_port),
@@ -295,6 +325,8 @@ def _known_keys() -> list[str]:
         DicomwebDestination,
         DimseDestination,
         GatewayDestination,
+        NetworkTable,
+        LinkTable,
         RetentionTable,
     )
     keys = {field for table in tables for field in table.__struct_fields__}
