@@ -121,7 +121,9 @@ def _base(rng: random.Random, common: _Common, number: int, sop_class: str, moda
     dataset.SOPInstanceUID = f"{common.uid}.{rng.randint(1, 10**5)}.{number}"
     dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = common.date
     dataset.StudyTime = common.time
-    dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = f"{int(common.time) + number:06}"
+    dataset.SeriesTime = dataset.AcquisitionTime = dataset.ContentTime = (
+        f"{common.time[:4]}{min(59, int(common.time[4:]) + number):02}"
+    )
     dataset.AccessionNumber = common.accession
     dataset.Modality = modality
     dataset.Manufacturer = common.console.manufacturer

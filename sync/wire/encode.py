@@ -15,7 +15,7 @@ from sync.wire.choose import Block, Chooser
 from sync.wire.effort import FAST, PLAIN, SMALL, Effort
 from sync.wire.errors import WireCancelled, WireError
 from sync.wire.jpeg import SOI
-from sync.wire.limits import WireLimits
+from sync.wire.limits import DEFAULT_LIMITS, WireLimits
 from sync.wire.pixels import PartHead, filler_block, packed_block
 from sync.wire.plan import bytes_pieces, grouped, history, picture_pieces
 from sync.wire.rebuild import rebuild
@@ -61,7 +61,7 @@ def encode(
     path: Path,
     pixels_out: Path,
     effort: Effort,
-    limits: WireLimits = WireLimits(),  # noqa: B008
+    limits: WireLimits = DEFAULT_LIMITS,
     cancelled: Callable[[], bool] = _never,
 ) -> Encoded:
     """Put a file into parts, and rebuild it from them before they count.

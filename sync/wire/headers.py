@@ -17,7 +17,7 @@ import zstandard
 
 from sync.wire.effort import Effort
 from sync.wire.errors import WireError
-from sync.wire.limits import WireLimits
+from sync.wire.limits import DEFAULT_LIMITS, WireLimits
 from sync.wire.octets import Octets, varint
 from sync.wire.squeeze import compress, decompress
 
@@ -75,7 +75,7 @@ def pack(skeletons: Mapping[str, bytes], effort: Effort) -> bytes:
     )
 
 
-def unpack(part: bytes, limits: WireLimits = WireLimits()) -> dict[str, bytes]:  # noqa: B008
+def unpack(part: bytes, limits: WireLimits = DEFAULT_LIMITS) -> dict[str, bytes]:
     """Skeletons by the SHA-256 of their original files, as ``pack`` took them. They are not checked yet.
 
     Raises:

@@ -59,3 +59,6 @@ class WireLimits:
     preview_still_bytes_max: int = 60_000
     preview_ultrasound_bytes_max: int = 30_000
     """Of an ultrasound picture, and of the one frame that stands for a loop of any kind."""
+
+
+DEFAULT_LIMITS = WireLimits()

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import config
 
-from sync.wire.limits import WireLimits
+from sync.wire.limits import DEFAULT_LIMITS, WireLimits
 from sync.wire.preview_frame import Frame, NoPicture, read_frame
 from sync.wire.preview_tones import (
     averaged,
@@ -45,7 +45,7 @@ class Preview:
     height: int
 
 
-def make_preview(path: Path, limits: WireLimits = WireLimits()) -> Preview | None:  # noqa: B008
+def make_preview(path: Path, limits: WireLimits = DEFAULT_LIMITS) -> Preview | None:
     """A WebP within the bytes that its kind may have; None where there is no picture or it cannot be decoded here.
 
     Raises:
@@ -55,7 +55,7 @@ def make_preview(path: Path, limits: WireLimits = WireLimits()) -> Preview | Non
     return made if isinstance(made, Preview) else None
 
 
-def preview_or_reason(path: Path, limits: WireLimits = WireLimits()) -> Preview | str:  # noqa: B008
+def preview_or_reason(path: Path, limits: WireLimits = DEFAULT_LIMITS) -> Preview | str:
     """As ``make_preview``, with the reason instead of None: a sentence without patient identity."""
     try:
         with _quiet():

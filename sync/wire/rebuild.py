@@ -11,14 +11,14 @@ from hashlib import sha256
 from typing import BinaryIO
 
 from sync.wire.errors import WireError
-from sync.wire.limits import WireLimits
+from sync.wire.limits import DEFAULT_LIMITS, WireLimits
 from sync.wire.pixels import restored
 from sync.wire.skeleton import interleaved, needs_pixels, parse_skeleton
 
 __all__ = ["needs_pixels", "rebuild"]
 
 
-def rebuild(skeleton: bytes, pixels: BinaryIO | None, out: BinaryIO, limits: WireLimits = WireLimits()) -> str:  # noqa: B008
+def rebuild(skeleton: bytes, pixels: BinaryIO | None, out: BinaryIO, limits: WireLimits = DEFAULT_LIMITS) -> str:
     """Write the file to ``out`` as it comes; memory is bounded by a block and its history.
 
     Args:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sync.wire.effort import SMALL, Effort
 from sync.wire.headers import DICTIONARY_NAME, pack
-from sync.wire.limits import KIB, MIB, WireLimits
+from sync.wire.limits import DEFAULT_LIMITS, KIB, MIB, WireLimits
 from tests.property.test_wire_roundtrip import EFFORTS, LITTLE, encapsulated, images
 from tests.support.files import Sample, sample_files
 from tests.support.wire_decoder import read_file, read_header_part
@@ -24,7 +24,7 @@ PAGE = (TOP / "docs" / "reference" / "wire-form.md").read_text(encoding="utf-8")
 DICTIONARY = (TOP / "sync" / "wire" / DICTIONARY_NAME).read_bytes()
 
 
-def assert_read_by_the_page(data: bytes, effort: Effort, limits: WireLimits = WireLimits()) -> None:  # noqa: B008
+def assert_read_by_the_page(data: bytes, effort: Effort, limits: WireLimits = DEFAULT_LIMITS) -> None:
     parts = in_parts(data, effort, limits)
     header_part = pack({parts.encoded.sha256: parts.encoded.skeleton}, effort)
     skeletons = read_header_part(header_part, DICTIONARY)
