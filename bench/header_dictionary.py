@@ -24,7 +24,7 @@ from sync.wire.skeleton import make_skeleton
 from sync.wire.walk import walk
 
 DICTIONARY_BYTES = 64 * 1024
-"""110 KiB made headers of real files another 1 % smaller (measured), and every process that packs or unpacks holds it."""
+"""110 KiB made headers of real files another 1 % smaller (measured); whoever packs or unpacks holds it in memory."""
 PHANTOM_COUNT = 12
 SAMPLE_BYTES_MAX = 16 * 1024
 
