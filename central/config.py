@@ -6,6 +6,7 @@ Read with ``appliance.config.load``, so that both configurations speak of mistak
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import ipaddress
 import math
 from pathlib import Path
@@ -129,6 +130,7 @@ def load_central(path: Path) -> CentralConfig:
             studies that have nowhere to go, and a bound that bounds nothing.
     """
     config = load(path, CentralConfig)
+    _check_limit_names(path)
     pacs = config.pacs
     titles = [peer.ae_title for peer in config.peer]
     for title in titles:
@@ -142,6 +144,17 @@ def load_central(path: Path) -> CentralConfig:
     if config.gateway.enabled:
         _check_gateway(path, config)
     return config
+
+
+def _check_limit_names(path: Path) -> None:
+    """Of a dataclass, the library ignores unknown keys."""
+    gateway = load(path, dict).get("gateway", {})
+    known = GatewayLimits.__dataclass_fields__
+    for key in gateway.get("limits", {}):
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{path}: unknown key {key!r} in gateway.limits{hint}")
 
 
 def _check_ports(path: Path, config: CentralConfig) -> None:

@@ -16,13 +16,14 @@ from sqlalchemy import Connection, select
 
 from appliance.clock import Clock
 from central.config import CentralConfig
+from central.gateway.admission import Wanted
 from central.gateway.inbox import Inboxes
 from central.gateway.keys import CentreKeys, courier_secret, load_keys
 from central.gateway.objects import Objects
 from central.gateway.problems import MISMATCHING_OFFSET, Refusal
 from central.gateway.settle import Settler
 from central.gateway.studies import Studies, has_digit
-from central.gateway.uploads import Uploads, Wanted
+from central.gateway.uploads import Uploads
 from central.store.database import Database
 from central.store.parts import part_row
 from central.store.tables import study

@@ -20,13 +20,13 @@ from starlette.routing import Route
 
 from appliance.clock import utc_text
 from appliance.logging import log
+from central.gateway.admission import Position, Wanted
 from central.gateway.auth import Caller, shown
 from central.gateway.bodies import answer, content_length, read_json
 from central.gateway.problems import Refusal, bad_request, not_found, unavailable
 from central.gateway.protocol import EXTENSION, Connection
 from central.gateway.service import Service
 from central.gateway.studies import has_digit
-from central.gateway.uploads import Position, Wanted
 from sync.wire.messages import (
     EPOCH_HEADER,
     INBOX_HEADER,

@@ -171,8 +171,7 @@ class Settler:
     def receipts_for_late_claims(self, connection: Connection, unit_id: str, file_ids: list[int]) -> dict[str, int]:
         """A unit names files that were verified for another unit already: its own receipts, in this transaction."""
         heads: dict[str, int] = {}
-        late = unreceipted(connection, unit_id, file_ids)
-        for row in rows.file_rows(connection, late):
+        for row in rows.file_rows(connection, unreceipted(connection, unit_id, file_ids)):
             evidence = stored_evidence(connection, row.file_id)
             if evidence is not None:
                 heads |= self._sign_all(connection, row, evidence, [unit_id])

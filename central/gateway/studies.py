@@ -89,10 +89,11 @@ class Studies:
         if open_count + len(manifest.parts) > self._limits.open_part_count_per_unit_max:
             return busy("This unit has as many unfinished parts as it may have.", self._limits.retry_after_s)
         ids = rows.merge(connection, unit_id, study_uid, manifest, at)
-        waiting = [row for row in file_rows(connection, ids) if row.state == InstanceState.ANNOUNCED]
-        start_what_is_whole(connection, waiting, at)
+        before = rows.standings(connection, unit_id, ids)
+        complete = [one.file_id for one in before.values() if one.may_be_whole]
+        started = start_what_is_whole(connection, file_rows(connection, complete), at)
         heads = self._settler.receipts_for_late_claims(connection, unit_id, ids)
-        found = rows.standings(connection, unit_id, ids)
+        found = before | rows.standings(connection, unit_id, [*started, *rows.verified_without_receipt(before)])
         uids = [one.sop_instance_uid for one in manifest.instances]
         instances = {uid: _instance(found[file_id]) for uid, file_id in zip(uids, ids, strict=True)}
         names = [one.sha256 for one in manifest.parts]

@@ -11,7 +11,6 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
@@ -19,6 +18,7 @@ from sqlalchemy import Connection
 from appliance.clock import Clock, utc_text
 from appliance.logging import log
 from central.gateway import problems
+from central.gateway.admission import Position, Wanted, size_after
 from central.gateway.append import Append, End, Receive
 from central.gateway.objects import ObjectError, Objects
 from central.limits import GatewayLimits
@@ -33,32 +33,6 @@ if TYPE_CHECKING:
 
 HASH_COUNT_MAX = 1024
 ROOM_CHECK_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an append asks for."""
-
-    unit_id: str
-    sha256: str
-    offset_bytes: int
-    completes: bool
-    """``Upload-Complete: ?1``: its last byte is the part's."""
-    content_bytes: int | None
-    """Of its body; ``None`` when it is chunked."""
-    length_bytes: int | None
-    """``Upload-Length``."""
-    content_sha256: str = ""
-    """Of the body, when the client says it (``Content-Digest``): damage is found an append and not a part later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a part stands."""
-
-    offset_bytes: int
-    size_bytes: int
-    complete: bool
 
 
 class Uploads:
@@ -163,7 +137,7 @@ class Uploads:
 
     async def _run(self, mine: Append, wanted: Wanted, receive: Receive, unread: Callable[[], bytes]) -> Position:
         row = await self._visible(wanted.unit_id, wanted.sha256)
-        size = self._check(row, wanted)
+        size = size_after(row, wanted, self._limits.part_bytes_max)
         hashed, hash_ = self._hashes.pop(wanted.sha256, (0, hashlib.sha256()))
         running_hash = hash_ if hashed == row.offset_bytes else None
         hash_before = running_hash.copy() if running_hash is not None else None
@@ -209,33 +183,6 @@ class Uploads:
         if end is End.OVERTAKEN:
             raise problems.mismatching_offset(offset, wanted.offset_bytes, size)
         return Position(offset, size, complete=False)
-
-    def _check(self, row: PartRow, wanted: Wanted) -> int:
-        """The part's size once this append is taken into account; refuses before a byte of the body is read."""
-        said = wanted.length_bytes
-        ends_at = None if wanted.content_bytes is None else wanted.offset_bytes + wanted.content_bytes
-        if row.complete:
-            if wanted.offset_bytes == row.size_bytes and wanted.content_bytes == 0:
-                return row.size_bytes
-            raise problems.completed_upload(row.size_bytes)
-        if wanted.offset_bytes != row.offset_bytes:
-            raise problems.mismatching_offset(row.offset_bytes, wanted.offset_bytes, row.size_bytes)
-        size = row.size_bytes
-        if size == UNKNOWN_SIZE and said is not None:
-            size = said
-        elif size == UNKNOWN_SIZE and wanted.completes and ends_at is not None:
-            size = ends_at
-        if said is not None and said != size:
-            raise problems.inconsistent_length(f"The part has {size} bytes, not {said}.", row.offset_bytes)
-        if ends_at is not None and size != UNKNOWN_SIZE:
-            if ends_at > size:
-                detail = f"The part has {size} bytes, and this append would end at {ends_at}."
-                raise problems.inconsistent_length(detail, row.offset_bytes)
-            if wanted.completes and ends_at != size:
-                detail = f"The part has {size} bytes, and its last append would end at {ends_at}."
-                raise problems.inconsistent_length(detail, row.offset_bytes)
-        self._check_size(max(size, ends_at or 0))
-        return size
 
     def _admit(self, wanted: Wanted) -> None:
         """What needs no look at the part."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
 from central.store.database import insert_missing
-from central.store.parts import batches
+from central.store.parts import IN_COUNT_MAX, batches
 from central.store.tables import claim, file, part, skeleton
 from sync.wire.messages import InstanceState
 
@@ -53,7 +53,11 @@ _FIELDS = [file.c[name] for name in FileRow.__dataclass_fields__]
 
 def file_rows(connection: Connection, file_ids: Sequence[int]) -> list[FileRow]:
     """These files."""
-    return [FileRow(*row) for row in connection.execute(select(*_FIELDS).where(file.c.file_id.in_(file_ids)))]
+    found: list[FileRow] = []
+    for i in range(0, len(file_ids), IN_COUNT_MAX):
+        some = file.c.file_id.in_(file_ids[i : i + IN_COUNT_MAX])
+        found += [FileRow(*row) for row in connection.execute(select(*_FIELDS).where(some))]
+    return found
 
 
 def recipe_of(connection: Connection, row: FileRow) -> Recipe | None:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from central.store.database import insert_missing
 from central.store.parts import batches, name_parts
 from central.store.tables import claim, file, part, skeleton, study
-from sync.wire.messages import InstanceInfo, InstanceState, Manifest
+from sync.wire.messages import InstanceInfo, InstanceState, Manifest, StudyInfo
 
 STAT = "stat"
 AnyRow: TypeAlias = Row[Any]
@@ -32,6 +32,11 @@ class Standing:
     problem: str
     problem_code: str
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether it waits and seems to miss nothing."""
+        return self.state == InstanceState.ANNOUNCED and self.header_known and self.pixels_known
+
 
 def merge(connection: Connection, unit_id: str, study_uid: str, manifest: Manifest, at: str) -> list[int]:
     """Take in a manifest; the ids of its files, in its order.
@@ -49,21 +54,28 @@ def merge(connection: Connection, unit_id: str, study_uid: str, manifest: Manife
 def _merge_study(connection: Connection, unit_id: str, study_uid: str, manifest: Manifest, at: str) -> bool:
     """Whether this manifest is at least as new as every one before it."""
     mine = and_(study.c.unit_id == unit_id, study.c.study_instance_uid == study_uid)
+    row = {"unit_id": unit_id, "study_instance_uid": study_uid, "announced_at": at, "changed_at": at}
+    empty = {"revision": -1, "priority": "", "expected_instance_count": 0, "info": "{}"}
+    insert_missing(connection, study, [row | empty])
+    known = connection.execute(select(study).where(mine).with_for_update()).one()
+    if manifest.revision < known.revision:
+        return False
     said = {
         "revision": manifest.revision,
         "priority": STAT if manifest.priority == STAT else "routine",
-        "expected_instance_count": manifest.expected_instance_count,
-        "info": msgspec.json.encode(manifest.study).decode("utf-8"),
+        "expected_instance_count": manifest.expected_instance_count or known.expected_instance_count,
+        "info": _merged_info(known.info, manifest.study),
         "changed_at": at,
     }
-    known = connection.scalar(select(study.c.revision).where(mine))
-    if known is None:
-        row = {"unit_id": unit_id, "study_instance_uid": study_uid, "announced_at": at}
-        connection.execute(insert(study).values(**row, **said))
-        return True
-    if manifest.revision >= known:
-        connection.execute(update(study).where(mine).values(**said))
-    return manifest.revision >= int(known)
+    connection.execute(update(study).where(mine).values(**said))
+    return True
+
+
+def _merged_info(known: str, said: StudyInfo) -> str:
+    """What is said now, and for the rest what was said before."""
+    before = msgspec.json.decode(known, type=StudyInfo)
+    filled = {name: getattr(said, name) or getattr(before, name) for name in StudyInfo.__struct_fields__}
+    return msgspec.json.encode(StudyInfo(**filled)).decode("utf-8")
 
 
 def _files(connection: Connection, study_uid: str, manifest: Manifest, at: str) -> list[int]:
@@ -173,6 +185,11 @@ def standings(connection: Connection, unit_id: str, ids: list[int]) -> dict[int,
             problem_code=row.problem_code,
         )
     return found
+
+
+def verified_without_receipt(found: Mapping[int, Standing]) -> list[int]:
+    """Files that are proved, and for which the unit has no receipt yet."""
+    return [one.file_id for one in found.values() if one.state == InstanceState.VERIFIED and one.statement is None]
 
 
 def unneeded(connection: Connection, unit_id: str, names: Iterable[str]) -> set[str]:

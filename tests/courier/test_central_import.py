@@ -218,7 +218,7 @@ def test_parts_coded_another_way_by_link_do_not_make_a_second_copy(
     brought(gateway, bench.stick)
     stored_count = pacs.stored_count
     by_stick = sent_by_link(bench.items[0], tmp_path / "same")
-    monkeypatch.setattr("tests.gateway.rig.FAST", SMALL)
+    monkeypatch.setattr("tests.gateway.pictures.FAST", SMALL)
     by_link = sent_by_link(bench.items[0], tmp_path / "parts")
     assert by_link.instance.pixels != by_stick.instance.pixels
     answer = unit.announce(by_link)

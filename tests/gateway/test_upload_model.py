@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import Connection
 
+from central.gateway.admission import Position, Wanted
 from central.gateway.append import Receive
 from central.gateway.objects import Objects
 from central.gateway.problems import Refusal
-from central.gateway.uploads import Position, Uploads, Wanted
+from central.gateway.uploads import Uploads
 from central.limits import GatewayLimits
 from central.store import parts
 from central.store.database import Database, sqlite_url

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import ConfigError
+from appliance.config import ConfigError, DicomwebDestination
 from central import pacs
 from central.config import CentralConfig, load_central
+from central.limits import GatewayLimits
 
 
 def _load(tmp_path: Path, text: str) -> CentralConfig:
@@ -32,6 +33,23 @@ def test_empty_file_is_a_centre_with_defaults(tmp_path: Path) -> None:
         ("[pacs]\nremote_access = true\n", "needs pacs.username"),
         ('[pacs]\nusername = "unit"\n', "go together"),
         ('[pacs]\npassword_file = "/x"\n', "go together"),
+        ("[gateway]\nport = 8043\n", "gateway.port and pacs.http_port are both 8043"),
+        ("[gateway]\nport = 4000\n[pacs]\ndicom_port = 4000\n", "gateway.port and pacs.dicom_port"),
+        ('[gateway]\nbind = "0.0.0.0"\n', "needs gateway.certificate_file"),
+        ('[gateway]\nbind = "gateway.example"\n', "needs gateway.certificate_file"),
+        ('[gateway]\ncertificate_file = "/x"\n', "go together"),
+        ('[gateway]\nkey_file = "/x"\n', "go together"),
+        ("[gateway]\nparts_keep_days = -1.0\n", "must be 0 or more"),
+        ("[gateway]\nbackup_horizon_days = inf\n", "must be 0 or more"),
+        ("[gateway]\nenrol_code_hours = 0.0\n", "must be more than 0"),
+        ("[gateway.limits]\nlane_count = 0\n", "gateway.limits.lane_count is 0"),
+        ("[gateway.limits]\nflush_s_max = nan\n", "gateway.limits.flush_s_max is nan"),
+        (
+            "[gateway.limits]\nlanes_count = 3\n",
+            "unknown key 'lanes_count' in gateway.limits; did you mean 'lane_count'?",
+        ),
+        ("[pacs]\nenabled = false\n", "needs a [handover] table"),
+        ('[handover]\nkind = "gateway"\nname = "x"\nurl = "https://x.example"\n', "Invalid value"),
         (2 * '[[peer]]\nae_title = "A"\nhost = "h"\nport = 1\n', "two peers are called 'A'"),
     ],
 )
@@ -40,6 +58,35 @@ def test_mistake_in_the_file_is_refused_with_a_sentence(tmp_path: Path, text: st
         _load(tmp_path, text)
     assert str(tmp_path / "central.toml") in str(refused.value)
     assert sentence in str(refused.value)
+
+
+def test_gateway_listens_on_this_machine_only_and_hands_over_to_the_embedded_pacs(tmp_path: Path) -> None:
+    config = _load(tmp_path, "[pacs]\nhttp_port = 9999\n")
+    assert (config.gateway.enabled, config.gateway.bind, config.gateway.port) == (True, "127.0.0.1", 8070)
+    destination = config.destination
+    assert isinstance(destination, DicomwebDestination)
+    assert destination.url == "http://127.0.0.1:9999/dicom-web"
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_loopback_needs_no_certificate(tmp_path: Path, bind: str) -> None:
+    assert _load(tmp_path, f'[gateway]\nbind = "{bind}"\n').gateway.bind == bind
+
+
+def test_other_pacs_is_handed_over_to(tmp_path: Path) -> None:
+    text = '[pacs]\nenabled = false\n[handover]\nkind = "dimse"\nname = "big"\nhost = "h"\nport = 104\n'
+    config = _load(tmp_path, text + 'called_ae_title = "BIG"\n')
+    assert config.destination == config.handover
+
+
+def test_centre_without_a_gateway_needs_nothing_of_it(tmp_path: Path) -> None:
+    text = '[gateway]\nenabled = false\nport = 8043\nbind = "0.0.0.0"\n[pacs]\nenabled = false\n'
+    assert not _load(tmp_path, text).gateway.enabled
+
+
+def test_limits_may_be_changed_one_by_one(tmp_path: Path) -> None:
+    limits = _load(tmp_path, "[gateway.limits]\nlane_count = 3\nfree_bytes_floor = 0\n").gateway.limits
+    assert (limits.lane_count, limits.free_bytes_floor, limits.worker_count) == (3, 0, GatewayLimits().worker_count)
 
 
 @pytest.mark.parametrize("content", [None, "", " \n"])
