@@ -13,10 +13,11 @@ import pytest
 from appliance.clock import Clock, SystemClock
 from appliance.config import DestinationTable, DicomwebDestination, DimseDestination
 from appliance.domain.limits import LimitSet
-from sync.adapters.base import Destination
+from sync.adapters.base import Destination, SendItem
 from sync.adapters.build import build
+from tests.support.files import small_chest
 from tests.support.orthancs import OrthancHandle, orthanc_commands
-from tests.support.pacs import OUR_AE_TITLE, forget_all, start_central
+from tests.support.pacs import OUR_AE_TITLE, forget_all, item_of, start_central
 from tests.support.ports import free_port
 
 LIMITS = LimitSet(verify_poll_s_max=20.0)
@@ -100,3 +101,9 @@ def bench(request: pytest.FixtureRequest, centre: Centre, tmp_path: Path) -> Ite
     for destination in made:
         destination.close()
     shutil.rmtree(tmp_path / "work", ignore_errors=True)
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[SendItem]:
+    """Three instances of one study."""
+    return [item_of(small_chest(tmp_path / f"{n}.dcm", 1, study_instance_uid="2.25.7", number=n), n) for n in (1, 2, 3)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import trustme
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -20,16 +18,9 @@ from sync.adapters.base import Attempt, SendItem
 from sync.wire import messages as m
 from tests.conformance.test_destinations import until_ended
 from tests.support.clocks import ManualClock
-from tests.support.files import small_chest
 from tests.support.gateway_fake import Asked, FakeGateway, Reply, at, refusal, said
 from tests.support.gateway_unit import EnrolledUnit
-from tests.support.pacs import Run, codes, item_of
-
-
-@pytest.fixture
-def items(tmp_path: Path) -> list[SendItem]:
-    """Three instances of one study."""
-    return [item_of(small_chest(tmp_path / f"{n}.dcm", 1, study_instance_uid="2.25.7", number=n), n) for n in (1, 2, 3)]
+from tests.support.pacs import Run, codes
 
 
 @pytest.fixture
@@ -464,32 +455,6 @@ def test_lost_answers_are_made_up_for_by_saying_it_again(gateway: FakeGateway, r
     checked, failure = run.verify(items)
     assert (codes(checked), failure) == ({1: "", 2: "", 3: ""}, "")
     assert {"PUT studies", "PATCH parts", "POST session"} <= lost
-
-
-@pytest.mark.fault(39)
-def test_tls_interception_is_not_trusted_and_shows_no_token(items: list[SendItem], tmp_path: Path) -> None:
-    ours, theirs = trustme.CA(), trustme.CA()
-    (tmp_path / "ca.pem").write_bytes(ours.cert_pem.bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    theirs.issue_cert("localhost").configure_cert(context)
-    with FakeGateway(context) as fake:
-        unit = fake.unit(tmp_path / "unit")
-        destination = unit.destination(fake.url, ca_file=str(tmp_path / "ca.pem"))
-        assert Run(destination).send(items) == ({}, "tls-untrusted")
-        unit.close()
-        assert fake.asked == []
-
-
-def test_tls_with_our_own_authority_carries_everything(items: list[SendItem], tmp_path: Path) -> None:
-    authority = trustme.CA()
-    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost").configure_cert(context)
-    with FakeGateway(context) as fake:
-        unit = fake.unit(tmp_path / "unit")
-        run = Run(unit.destination(fake.url, ca_file=str(tmp_path / "ca.pem")))
-        assert run.send(items) == ({1: "", 2: "", 3: ""}, "")
-        unit.close()
 
 
 def test_an_endless_answer_is_cut_off(gateway: FakeGateway, run: Run, items: list[SendItem]) -> None:
