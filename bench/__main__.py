@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("decision", "footprint", "outbox_latency", "reception", "wire")
+NAMES = ("decision", "encoder", "footprint", "outbox_latency", "reception", "wire")
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ BACKLOG = 128
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; 0 after a clean stop, 2 when the configuration cannot be used, 3 for the port."""
+    """Serve until SIGTERM or Ctrl-C; the exit codes are in ``docs/reference/gateway.md``."""
     parser = argparse.ArgumentParser(prog="python -m central.gateway", description=__doc__)
     parser.add_argument("--config", type=Path, required=True)
     arguments = parser.parse_args()
@@ -39,10 +39,9 @@ def main() -> int:
             )
         from central.gateway.serve import serve
 
-        serve(config, listener)
+        return serve(config, listener)
     except ConfigError as error:
         return _say(str(error), 2)
-    return 0
 
 
 def _say(sentence: str, exit_code: int) -> int:

@@ -99,7 +99,13 @@ class Handover:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._deliver(batch)
+            try:
+                await self._deliver(batch)
+            except Exception as error:  # adapters raise nothing; if one does, its files wait and the others go on
+                log("gateway.handover", "fault", why=type(error).__name__)
+                for parcel in batch:
+                    if not parcel.done.done():
+                        parcel.done.set_result(Outcome(failure=_unanswered()))
 
     def _next_batch(self) -> list[_Parcel]:
         if not self._waiting:

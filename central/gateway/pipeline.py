@@ -75,13 +75,15 @@ class Pipeline:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        self._headers |= set(await self._database.reading(rows.headers_to_unpack))
         look_around = asyncio.create_task(self._look_around())
         try:
             while True:
                 self._wake.clear()
-                await self._begin_unpacking()
-                await self._fill_lanes()
+                try:
+                    await self._begin_unpacking()
+                    await self._fill_lanes()
+                except SQLAlchemyError as error:
+                    log("gateway.pipeline", "cannot look", why=type(error).__name__)
                 await self._wake.wait()
         finally:
             running = [look_around, *self._lanes.values(), *self._unpacking.values()]
@@ -94,12 +96,12 @@ class Pipeline:
     async def _look_around(self) -> None:
         """Notice what another process brought: a stick that is imported, or a gateway beside this one."""
         while True:
-            await asyncio.sleep(OTHERS_S)
             try:
                 self._headers |= set(await self._database.reading(rows.headers_to_unpack))
             except SQLAlchemyError as error:
                 log("gateway.pipeline", "cannot look around", why=type(error).__name__)
             self._wake.set()
+            await asyncio.sleep(OTHERS_S)
 
     # --- headers ---------------------------------------------------------------------------------------------------
 
@@ -133,8 +135,8 @@ class Pipeline:
                 await self._settler.header_unusable(header, error.code)
             else:
                 self._later(header)
-        except (ObjectError, OSError) as error:
-            log("gateway.pipeline", "cannot read parts", part=header, why=type(error).__name__)
+        except (ObjectError, OSError, SQLAlchemyError) as error:
+            log("gateway.pipeline", "cannot unpack now", part=header, why=type(error).__name__)
             self._later(header)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -156,6 +158,9 @@ class Pipeline:
 
     def _lane_is_free(self, file_id: int, task: asyncio.Task[None]) -> None:
         self._lanes.pop(file_id, None)
+        if not task.cancelled() and task.exception() is not None:
+            # Not even its failure could be noted: at once again would spin.
+            self._rest_until(file_id, OTHERS_S)
         self._wake.set()
 
     async def _lane(self, row: FileRow) -> None:
@@ -173,8 +178,7 @@ class Pipeline:
             await self._rest(row, type(error).__name__, None)
         except Exception as error:  # a mistake of ours must not end the lane for all others
             log("gateway.pipeline", "lane failed", file=row.file_id, why=type(error).__name__)
-            await self._rest(row, "bug", None)
-            raise
+            await self._rest(row, "fault", None)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
@@ -220,7 +224,10 @@ class Pipeline:
         own_s = backoff_s(row.attempt_count + 1, limits.backoff_s_first, limits.backoff_s_max, self._random.random())
         pause_s = at_least_asked(own_s, retry_after_s, limits.backoff_s_max)
         log("gateway.pipeline", "tried in vain", file=row.file_id, why=code, next_try_s=f"{pause_s:.1f}")
-        self._resting[row.file_id] = asyncio.get_running_loop().call_later(pause_s, self._rested, row.file_id)
+        self._rest_until(row.file_id, pause_s)
+
+    def _rest_until(self, file_id: int, pause_s: float) -> None:
+        self._resting[file_id] = asyncio.get_running_loop().call_later(pause_s, self._rested, file_id)
 
     def _rested(self, file_id: int) -> None:
         self._resting.pop(file_id, None)

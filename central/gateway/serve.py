@@ -34,7 +34,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+        self.faulty = False
+        service.on_fault = self._end_faulty
         self._hushing: asyncio.Task[None] | None = None
+
+    def _end_faulty(self) -> None:
+        self.faulty = self.should_exit = True
 
     async def shutdown(self, sockets: Any = None) -> None:
         self._hushing = asyncio.create_task(self._service.hush())
@@ -42,15 +47,17 @@ class _Server(uvicorn.Server):
         await self._hushing
 
 
-def serve(config: CentralConfig, listener: socket.socket) -> None:
-    """Answer on ``listener`` until SIGTERM or Ctrl-C.
+def serve(config: CentralConfig, listener: socket.socket) -> int:
+    """Answer on ``listener`` until SIGTERM or Ctrl-C; 1 when it had to end by itself, for a fault of ours.
 
     Raises:
         ConfigError: If certificate, database, keys or object store cannot be used.
     """
     tls = _server_context(config)
     service = Service(config, SystemClock())
-    _Server(_settings(config, service, tls), service).run(sockets=[listener])
+    server = _Server(_settings(config, service, tls), service)
+    server.run(sockets=[listener])
+    return 1 if server.faulty else 0
 
 
 def _server_context(config: CentralConfig) -> ssl.SSLContext | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from sqlite3 import OperationalError as _SqliteError
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.clock import Clock, utc_text
 from appliance.config import ConfigError
+from appliance.logging import log
 from central.config import CentralConfig
 from central.gateway.auth import Doorkeeper
 from central.gateway.checks import Checks
@@ -84,6 +86,8 @@ class Service:
         self.checks = Checks(self.database, self.handover, self.settler, limits)
         self.sweeper = Sweeper(self.database, self.objects, limits, clock, config.gateway.parts_keep_days)
         self._tasks: list[asyncio.Task[None]] = []
+        self.on_fault: Callable[[], None] = lambda: None
+        """Called when a part that must run for ever has ended: the process is of no use then and has to end too."""
 
     def _poke(self) -> None:
         self.pipeline.poke()
@@ -93,6 +97,13 @@ class Service:
         self.handover.start()
         work = (self.workers.start(), self.pipeline.run(), self.sweeper.run())
         self._tasks = [asyncio.create_task(one) for one in work]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log("gateway", "fault", why=type(error).__name__)
+            self.on_fault()
 
     async def hush(self) -> None:
         """Let every request come to an end: what was received is written, and who waits is answered."""

@@ -19,8 +19,11 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
+from sync.wire.proofs import plain_code
+from tests.gateway.rig import Unit, picture_in_parts
 from tests.support.orthancs import orthanc_commands
 from tests.support.ports import free_ports
+from tests.support.world import wait_for
 
 pytestmark = pytest.mark.orthanc
 
@@ -35,8 +38,9 @@ def _start(config: Path) -> subprocess.Popen[str]:
 class Centre:
     """A centre in a process of its own, as a person starts it."""
 
-    def __init__(self, folder: Path, command: str, extra: str = "") -> None:
+    def __init__(self, folder: Path, command: str, extra: str = "", gateway_port: int = 0) -> None:
         self.http_port, self.dicom_port, self.gateway_port = free_ports(3)
+        self.gateway_port = gateway_port or self.gateway_port
         self.config = folder / "central.toml"
         self.config.write_text(
             f'[centre]\nname = "test"\ndata_dir = "{folder / "centre"}"\n'
@@ -196,6 +200,70 @@ def test_port_in_use_is_a_sentence_and_exit_code_3(tmp_path: Path, command: str)
         text = centre.config.read_text(encoding="utf-8").replace(str(tmp_path / "centre"), str(tmp_path / "other"))
         second.write_text(text, encoding="utf-8")
         assert f"port {centre.http_port} (pacs.http_port)" in _refusal(_start(second))
+
+
+def test_port_of_the_gateway_in_use_is_a_sentence_and_exit_code_3(tmp_path: Path, command: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        centre = Centre(tmp_path, command, gateway_port=port)
+        assert f"port {port} (gateway.port)" in _refusal(centre.process)
+
+
+def test_unit_delivers_to_the_embedded_pacs_also_after_the_gateway_was_killed(tmp_path: Path, command: str) -> None:
+    with running(Centre(tmp_path, command)) as centre:
+        centre.wait_for_line("central.run started")
+        pid = int(centre.wait_for_line("child=gateway").rsplit("pid=", 1)[1])
+        centre.wait_for_line("central.run ready")
+        code = json.loads(_command(centre, "enrol", "van", "--json"))["code"]
+        with Unit(f"http://127.0.0.1:{centre.gateway_port}", "van") as unit:
+            assert unit.enrol(plain_code(code)).status_code == 200
+            assert unit.open_session().status_code == 200
+            pictures = [picture_in_parts(tmp_path / str(i), 50_000, 900 + i) for i in range(2)]
+            unit.send(pictures[0])
+            assert unit.receipt(unit.wait_for_entries(1)[0].receipt).pacs == "test"
+            os.kill(pid, signal.SIGKILL)
+            centre.wait_for_line("central.run died child=gateway")
+            centre.wait_for_line("central.run started child=gateway")
+            wait_for(lambda: not _port_is_free(centre.gateway_port), "the gateway to listen again")
+        with Unit(f"http://127.0.0.1:{centre.gateway_port}", "van") as again:
+            again.token, again.unit_id, again.centre_key = unit.token, unit.unit_id, unit.centre_key
+            again.send(pictures[1])
+            assert again.wait_for_entries(2)[1].sop_instance_uid == pictures[1].uid
+        for picture in pictures:
+            found = json.loads(centre.request(f"/dicom-web/studies/{picture.study_uid}/instances"))
+            assert found[0]["00080018"]["Value"] == [picture.uid]
+        shown = json.loads(_command(centre, "studies", "--json"))["studies"]
+        assert all(study["all_verified_at"] for study in shown)
+        assert centre.stop() == 0
+        assert _port_is_free(centre.gateway_port)
+
+
+def _command(centre: Centre, *words: str) -> str:
+    argv = [sys.executable, "-m", "appliance.cli.main", "central", *words, "--config", str(centre.config)]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_centre_may_leave_out_pacs_or_gateway(tmp_path: Path, command: str) -> None:
+    (gateway_port,) = free_ports(1)
+    config = tmp_path / "central.toml"
+    handover = '[handover]\nkind = "dicomweb"\nname = "far"\nurl = "http://127.0.0.1:9/dicom-web"\n'
+    config.write_text(
+        f'[centre]\ndata_dir = "{tmp_path / "centre"}"\n[pacs]\nenabled = false\n'
+        f"[gateway]\nport = {gateway_port}\n{handover}"
+    )
+    process = _start(config)
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "central.run ready" in line:
+            break
+    assert not any("child=pacs" in line for line in lines)
+    with urllib.request.urlopen(f"http://127.0.0.1:{gateway_port}/v1/health", timeout=30) as answer:
+        assert answer.status == 200
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 def test_second_centre_on_the_same_folder_is_refused(tmp_path: Path, command: str) -> None:
