@@ -1,4 +1,4 @@
-"""Tells the encoder what will be sent next, in the order of sending, while the link is down as well.
+"""Tells the encoder what will be sent next, in the order of sending, while the link is down as well, and how fast.
 
 It only reads: a wish that comes too late or twice costs time, never a picture.
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from appliance.clock import Clock
 from appliance.domain.values import ItemState, OutboxItem, Priority
-from appliance.store import instances, outbox
+from appliance.store import instances, links, outbox
 from appliance.store.connect import Store
 from sync.adapters.base import SendItem
 
@@ -27,6 +27,10 @@ class WorksAhead(Protocol):
 
     def want(self, items: Sequence[SendItem]) -> None:
         """Make these ahead, in this order."""
+        ...
+
+    def note_link(self, rate_bytes_per_s: float | None, backlog_bytes: int) -> None:
+        """What the link does, for the choice of effort."""
         ...
 
     def purge_unowed(self, find_owed: Callable[[Sequence[str]], set[str]]) -> int:
@@ -71,6 +75,7 @@ class ReadAhead:
             return
         self._look_mono_s = now_mono_s + LOOK_S
         self._look()
+        self._tell_link()
         if now_mono_s >= self._purge_mono_s:
             self._purge_mono_s = now_mono_s + PURGE_S
             self._encoder.purge_unowed(self._owed)
@@ -86,6 +91,13 @@ class ReadAhead:
             files = self._files_of(items)
             self._encoder.want([files[item.item_id] for item in items if item.item_id in files])
         self._has_wishes = bool(items)
+
+    def _tell_link(self) -> None:
+        """Everything has to go over each link, so the slowest one says when all is there."""
+        measured = links.rates(self._store)
+        rates = [measured[name] for name in self._destinations if name in measured]
+        backlogs = [links.backlog_bytes(self._store, name) for name in self._destinations]
+        self._encoder.note_link(min(rates, default=None), max(backlogs, default=0))
 
     def _owed(self, digests: Sequence[str]) -> set[str]:
         pages = (digests[start : start + _DIGEST_PAGE_COUNT] for start in range(0, len(digests), _DIGEST_PAGE_COUNT))

@@ -66,6 +66,20 @@ def note_rate(db: Store, stamp: Stamp, destination: str, goodput: Goodput | None
         )
 
 
+def rates(db: Store) -> dict[str, float]:
+    """Typical goodput in bytes a second, by destination; of links that are down, or were never measured, none."""
+    return dict(
+        db.rows("SELECT destination, rate_bytes_per_s FROM link WHERE rate_bytes_per_s > 0 AND state <> 'down'")
+    )
+
+
+def backlog_bytes(db: Store, destination: str) -> int:
+    """Size of the stored files that still have to go there."""
+    sql = """SELECT coalesce(sum(size_bytes), 0) FROM outbox
+        WHERE destination = ? AND state IN ('pending', 'encoding', 'ready', 'sending')"""
+    return int(db.value(sql, (destination,)))
+
+
 def note_coded(db: Store, stamp: Stamp, destination: str, coded: Sequence[tuple[int, int]]) -> None:
     """How long items are on their link: ``(item_id, coded_bytes)`` each, > 0; one that is known already is replaced."""
     with write(db):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.domain.values import ItemState, OutboxItem, Priority
-from appliance.store import outbox
+from appliance.domain.eta import Goodput
+from appliance.domain.values import ItemState, LinkState, OutboxItem, Priority
+from appliance.store import intake, links, outbox, transfers
 from appliance.store.connect import Store
 from appliance.store.intake import keep_instances
 from sync.adapters.base import SendItem
@@ -21,11 +22,15 @@ class ToldEncoder:
 
     def __init__(self) -> None:
         self.wishes: list[list[str]] = []
+        self.link: tuple[float | None, int] | None = None
         self.asked: list[str] = []
         self.owed: set[str] = set()
 
     def want(self, items: Sequence[SendItem]) -> None:
         self.wishes.append([item.sha256 for item in items])
+
+    def note_link(self, rate_bytes_per_s: float | None, backlog_bytes: int) -> None:
+        self.link = (rate_bytes_per_s, backlog_bytes)
 
     def purge_unowed(self, find_owed: Callable[[Sequence[str]], set[str]]) -> int:
         self.owed = find_owed(self.asked)
@@ -136,6 +141,28 @@ def test_parts_are_kept_until_every_destination_has_confirmed(unit: Store) -> No
     clock.mono += PURGE_S
     reading.turn()
     assert encoder.owed == {owed}
+
+
+def test_encoder_hears_the_rate_of_the_slowest_link_that_is_not_down_and_the_longest_backlog(unit: Store) -> None:
+    for number in range(3):
+        kept(unit, number, "gate", *["second"] * (number < 2), "pacs")
+    intake.ensure_destinations(unit, made_stamp(), ["gate", "second", "pacs"])
+    encoder = ToldEncoder()
+    reading, clock = ahead(unit, encoder, "gate", "second")
+
+    def told() -> tuple[float | None, int] | None:
+        clock.mono += LOOK_S
+        reading.turn()
+        return encoder.link
+
+    assert told() == (None, 3000)
+    for destination, rate in (("gate", 9000.0), ("second", 500.0), ("pacs", 1.0)):
+        links.note_rate(unit, made_stamp(), destination, Goodput(rate / 2, rate, rate * 2), None)
+    assert told() == (500.0, 3000)
+    transfers.note_link(unit, made_stamp(), "second", LinkState.DOWN, None, 5.0)
+    assert told() == (9000.0, 3000)
+    transfers.note_link(unit, made_stamp(), "gate", LinkState.DOWN, None, 5.0)
+    assert told() == (None, 3000)
 
 
 def test_urgent_ones_of_all_destinations_come_first_and_the_rest_in_turns() -> None:

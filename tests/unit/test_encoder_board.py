@@ -99,6 +99,14 @@ def test_one_file_is_never_made_twice_at_the_same_time() -> None:
     assert stage.take(Kind.PARTS).item is A, "it was broken off, and somebody still waits"
 
 
+def test_two_who_work_ahead_do_not_take_the_same_file() -> None:
+    stage = Stage()
+    stage.made = {(Kind.PREVIEW, item.sha256) for item in (A, B)}
+    stage.board.want([A, B])
+    assert [stage.take(None).item, stage.take(None).item] == [A, B]
+    assert stage.board.take(None) is None
+
+
 def test_demand_ends_with_the_last_one_who_waits() -> None:
     stage = Stage()
     first, second = stage.board.demand(Kind.PARTS, A), stage.board.demand(Kind.PARTS, A)
