@@ -16,6 +16,7 @@ CHECKS = (
     "feed",
     "links",
     "limits",
+    "spool",
     "findings",
 )
 """Modules of this package, each with ``check(subject)``, in the order a person wants to read them."""

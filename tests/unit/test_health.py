@@ -17,7 +17,7 @@ from appliance import health
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig
 from appliance.domain.limits import GIB, LimitSet
-from appliance.health import databases, disk, feed, findings, limits, links, orthanc, processes, wall_clock
+from appliance.health import databases, disk, feed, findings, limits, links, orthanc, processes, spool, wall_clock
 from appliance.health.check import Level, Result, Subject
 from appliance.live import write_live
 from appliance.picture import UnitReader
@@ -252,3 +252,18 @@ def test_orthanc_that_does_not_answer_is_an_alarm_and_one_never_started_a_warnin
         with answering({}, config):
             pass
         assert _one(orthanc.check(subject)).level is Level.ALARM
+
+
+def test_spool_says_how_full_it_is_and_a_full_one_is_fine(config: UnitConfig) -> None:
+    with looking_at(config) as subject:
+        assert list(spool.check(subject)) == []
+        for number in range(2):
+            folder = config.data_dir / "spool" / "ab" / f"ab{number}"
+            folder.mkdir(parents=True)
+            (folder / "pixels").write_bytes(bytes(1000))
+            (folder / "parts.json").write_bytes(bytes(10))
+        [result] = spool.check(subject)
+    assert result.facts["kept_bytes"] == 2020
+    assert result.facts["file_count"] == 2
+    assert result.level is Level.FINE
+    assert spool.judge(1 << 40, 1 << 20, LimitSet()).level is Level.FINE
