@@ -45,7 +45,7 @@ class Objects:
     @staticmethod
     def new_key(part_sha256: str, offset_bytes: int) -> str:
         """A name that no other object ever has: two appends at one offset must not meet in one object."""
-        return f"{part_sha256[:2]}/{part_sha256}/{offset_bytes}-{secrets.token_hex(6)}"
+        return f"{part_sha256[:2]}/{part_sha256}-{offset_bytes}-{secrets.token_hex(6)}"
 
     def put(self, key: str, data: bytes) -> None:
         """Store; durable when it returns.
@@ -110,15 +110,12 @@ class Objects:
         return facts.f_bavail * facts.f_frsize
 
     def _make_durable(self, path: Path) -> None:
-        """The store writes a file and renames it, without telling the disk."""
+        """The store writes a file and renames it, without telling the disk. There are 256 folders, made once each."""
         assert self.folder is not None
         _fsync(path)
         _fsync(path.parent)
         if path.parent not in self._durable_folders:
-            for folder in (path.parent.parent, self.folder):
-                _fsync(folder)
-            if len(self._durable_folders) > 4096:
-                self._durable_folders.clear()
+            _fsync(self.folder)
             self._durable_folders.add(path.parent)
 
 

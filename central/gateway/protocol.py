@@ -44,13 +44,29 @@ class Connection:
             self._protocol.transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
 
 
-class _LingeringTransport:
-    """The transport as an answer sees it: closing it in the middle of a request's body waits for the peer a little."""
+class _AnswerTransport:
+    """The transport as an answer sees it.
+
+    What is written in one go leaves in one go: head and body of a small answer are one packet on a link where each may
+    be lost. Closing in the middle of a request's body waits for the peer a little.
+    """
 
     def __init__(self, protocol: BoundedProtocol) -> None:
         self._protocol = protocol
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._held:
+            self._protocol.loop.call_soon(self.flush)
+        self._held.append(data)
+
+    def flush(self) -> None:
+        if self._held:
+            held, self._held = b"".join(self._held), []
+            self._protocol.transport.write(held)
 
     def close(self) -> None:
+        self.flush()
         self._protocol.close_after_answer()
 
     def __getattr__(self, name: str) -> Any:
@@ -124,7 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_count += 1
         super().on_headers_complete()
         if self.cycle is not None:
-            self.cycle.transport = _LingeringTransport(self)  # type: ignore[assignment]  # stands in for it
+            self.cycle.transport = _AnswerTransport(self)  # type: ignore[assignment]  # stands in for it
 
     def on_message_complete(self) -> None:
         self.in_message = False

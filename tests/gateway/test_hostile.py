@@ -178,6 +178,14 @@ def strict(pacs: Pacs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gat
         yield started
 
 
+def test_small_answer_leaves_in_one_packet_at_once(strict: Gateway) -> None:
+    """A second one could be lost on its own, and would wait for the acknowledgement of the first: a round trip."""
+    with _connect(strict) as connection:
+        for _ in range(3):
+            connection.sendall(HEALTH)
+            assert connection.recv(65536).endswith(b'Z"}')
+
+
 @pytest.mark.fault(60)
 def test_silent_and_dripping_clients_are_closed_while_a_unit_is_served(strict: Gateway) -> None:
     with contextlib.ExitStack() as stack:
