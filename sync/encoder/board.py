@@ -22,6 +22,8 @@ Key = tuple[Kind, str]
 """What is made, and the digest of the file."""
 GIVEN_UP = "encoder-failed"
 """Code of the failure that says that every way was tried; trying them all again costs minutes."""
+NO_ROOM = "encoder-no-room"
+"""Code of the failure that says that the disk or the spool is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Board:
         self._demands: dict[Key, Demand] = {}
         self._running: dict[Key, Job] = {}
         self._passed_over: dict[Key, Failure] = {}
+        self._is_full = False
         self.wishes: tuple[SendItem, ...] = ()
 
     def want(self, items: Sequence[SendItem]) -> None:
@@ -73,6 +76,7 @@ class Board:
         for item in items:
             first.setdefault(item.sha256, item)
         self.wishes = tuple(first.values())
+        self._is_full = False
         self._passed_over = {
             key: failure
             for key, failure in self._passed_over.items()
@@ -113,8 +117,13 @@ class Board:
         return self._wished() is not None
 
     def finish(self, job: Job, failure: Failure | None = None) -> None:
-        """A job ended, or was broken off. With a failure, those who wait are told, and nobody tries it ahead."""
+        """A job ended, or was broken off. With a failure, those who wait are told, and nobody tries it ahead.
+
+        Where a wish found no room, those behind it would find none either: they wait for new wishes.
+        """
         self._running.pop(job.key, None)
+        if failure is not None and failure.code == NO_ROOM and not job.is_awaited:
+            self._is_full = True
         if failure is not None:
             self._passed_over[job.key] = failure
             demand = self._demands.pop(job.key, None)
@@ -133,6 +142,8 @@ class Board:
         return Job(first.kind, first.item, is_awaited=True)
 
     def _wished(self) -> Job | None:
+        if self._is_full:
+            return None
         for item in self.wishes:
             for kind in (Kind.PREVIEW, Kind.PARTS):
                 key = (kind, item.sha256)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appliance.domain.failure import Failure, FailureKind
-from sync.encoder.board import GIVEN_UP
+from sync.encoder.board import GIVEN_UP, NO_ROOM
 
 FAILURES: Mapping[str, Failure] = {
     failure.code: failure
@@ -27,7 +27,7 @@ FAILURES: Mapping[str, Failure] = {
         ),
         Failure(
             FailureKind.TRANSIENT,
-            "encoder-no-room",
+            NO_ROOM,
             "There is too little free space to prepare this picture for sending. It is safe here and is tried again.",
         ),
         Failure(

@@ -16,7 +16,7 @@ from appliance.domain.failure import Failure
 from appliance.domain.limits import LimitSet
 from appliance.logging import log
 from sync.adapters.base import SendItem
-from sync.encoder.board import GIVEN_UP, Job, Kind
+from sync.encoder.board import GIVEN_UP, NO_ROOM, Job, Kind
 from sync.encoder.child import Worker, WorkerLost
 from sync.encoder.entry import PartsRecord, PreviewRecord
 from sync.encoder.failures import FAILURES
@@ -29,7 +29,7 @@ WALL_TO_CPU = 20.0
 PREVIEW_TRIES = 2
 PREVIEW_S = 1.0
 """What a preview takes at most on an idle machine: 0.1 s for a film, and as long as a frame takes to decode."""
-_CODES = {"missing": "blob-moving", "io-error": "blob-unreadable", "no-room": "encoder-no-room"}
+_CODES = {"missing": "blob-moving", "io-error": "blob-unreadable", "no-room": NO_ROOM}
 _PREVIEW_NEED_BYTES = 128 * 1024
 
 
@@ -63,7 +63,7 @@ class Maker:
         need_bytes = job.item.size_bytes if job.kind is Kind.PARTS else _PREVIEW_NEED_BYTES
         has_room = self._spool.make_room(need_bytes, is_awaited=job.is_awaited, sha256=job.item.sha256)
         if not has_room and not job.is_awaited:  # awaited, it is tried all the same: delivery is what frees this disk
-            return FAILURES["encoder-no-room"]
+            return FAILURES[NO_ROOM]
         try:
             if job.kind is Kind.PREVIEW:
                 on_start(PREVIEW_S)
@@ -72,7 +72,7 @@ class Maker:
         except OSError as error:
             log("sync.encoder", "spool failed", sop=job.item.sop_instance_uid, errno=error.errno)
             is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-            return FAILURES["encoder-no-room" if is_full else GIVEN_UP]
+            return FAILURES[NO_ROOM if is_full else GIVEN_UP]
 
     def warm(self, worker: Worker) -> None:
         """Have a worker ready for previews before the picture is there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.domain.failure import FailureKind
-from sync.encoder.board import GIVEN_UP, Board, Job, Key, Kind
+from sync.encoder.board import GIVEN_UP, NO_ROOM, Board, Job, Key, Kind
 from sync.encoder.failures import FAILURES
 from tests.support.encoder_items import unread_item
 
@@ -142,7 +142,6 @@ def test_withdrawing_a_demand_that_failed_leaves_the_next_one_standing() -> None
 @pytest.mark.parametrize(
     ("code", "is_tried_again"),
     [
-        ("encoder-no-room", True),
         ("blob-moving", True),
         (GIVEN_UP, False),
         ("blob-damaged", False),
@@ -162,6 +161,21 @@ def test_wish_that_failed_is_passed_over_and_tried_again_only_where_that_may_hel
     stage.board.want([])
     stage.board.want([A])
     assert stage.board.has_wishes()
+
+
+def test_wish_that_finds_no_room_stops_those_behind_it_until_wishes_are_told_again_but_no_demand() -> None:
+    stage = Stage()
+    stage.made = {(Kind.PREVIEW, item.sha256) for item in (A, B)}
+    stage.board.want([A, B])
+    stage.board.finish(stage.take(None), FAILURES[NO_ROOM])
+    assert not stage.board.has_wishes()
+    stage.board.demand(Kind.PARTS, B)
+    stage.board.finish(stage.take(Kind.PARTS), FAILURES[NO_ROOM])
+    stage.board.want([A, B])
+    assert stage.take(None).item is A
+    stage.board.demand(Kind.PARTS, C)
+    stage.board.finish(stage.take(Kind.PARTS), FAILURES[NO_ROOM])
+    assert stage.take(None).item is B, "one that is awaited may need more room than a wish has"
 
 
 def test_failures_are_for_people_and_only_damage_is_for_good() -> None:
