@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import stat
 from pathlib import Path
 
@@ -115,3 +117,9 @@ def test_written_options_are_readable_by_the_owner_alone(tmp_path: Path) -> None
         path = pacs.write(config, ("unit", "secret"))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert '"secret"' in path.read_text(encoding="utf-8")
+
+
+def test_page_of_the_gateway_names_every_bound_with_its_default_and_no_other() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "gateway.md"
+    rows = re.findall(r"^\| `(\w+)` \| ([0-9.]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert dict(rows) == {field.name: str(field.default) for field in dataclasses.fields(GatewayLimits)}
