@@ -51,6 +51,12 @@ def utc_text(wall_s: float) -> str:
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def local_day(wall_s: float) -> tuple[str, float]:
+    """The machine's local date as ``2026-11-22``, and the seconds since its midnight as the wall shows them."""
+    local = datetime.fromtimestamp(wall_s, UTC).astimezone()
+    return local.date().isoformat(), local.hour * 3600.0 + local.minute * 60.0 + local.second + local.microsecond / 1e6
+
+
 def local_zone(wall_s: float) -> tzinfo:
     """The machine's time zone as it holds at ``wall_s``, for showing times to people; nothing is decided by it."""
     return datetime.fromtimestamp(wall_s, UTC).astimezone().tzinfo or UTC

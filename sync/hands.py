@@ -9,26 +9,31 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from appliance.clock import Clock
 from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.values import OutboxItem, Receipt
 from appliance.logging import log
-from sync.adapters.base import Attempt, Checked, Destination, SendItem, Sent
-from sync.core.effects import CancelTransfer, PrepareItems, ProbeLink, StartTransfer, StartVerification
+from sync.adapters.base import Announcing, Attempt, Checked, Destination, SendItem, Sent
+from sync.core.effects import CancelTransfer, PrepareItems, ProbeLink, StartTransfer, StartVerification, Step
 from sync.core.events import (
+    EpochSeen,
     Event,
     ItemAccepted,
+    ItemAnnounced,
     ItemFailed,
     ItemUnverified,
     ItemVerified,
     LinkChanged,
     Prepared,
     PrepareFailed,
+    RoundTripSeen,
     TransferEnded,
     VerificationEnded,
 )
+from sync.meter import Meter
 
 _READ_BYTES = 1024 * 1024
 MISSING_TRY_COUNT = 3
@@ -43,13 +48,17 @@ class Hands:
     Args:
         destinations: The adapters by name.
         post: Takes an event into the runner's queue; thread-safe.
+        clock: Says how long bytes took.
     """
 
     destinations: Mapping[str, Destination]
     post: Callable[[Event], None]
+    clock: Clock
     _cancel_all: threading.Event = field(default_factory=threading.Event)
     _cancels: dict[int, threading.Event] = field(default_factory=dict)
     _in_flight: dict[int, int] = field(default_factory=dict)
+    _epochs: dict[str, str] = field(default_factory=dict)
+    _epoch_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, work: Work, files: Mapping[int, SendItem]) -> None:
         """Begin an action; ``files`` has the stored file of each of its items that the store knows."""
@@ -74,7 +83,7 @@ class Hands:
             cancel.set()
 
     def in_flight(self) -> dict[int, int]:
-        """Bytes of each item handed to its link by the running transfers; for people to watch."""
+        """How far each item of the running transfers is, in bytes of its stored file; for people to watch."""
         return dict(self._in_flight)
 
     def _run(self, action: Callable[..., None], *arguments: object) -> None:
@@ -86,47 +95,80 @@ class Hands:
             self.post(Prepared(item.item_id) if failure is None else PrepareFailed(item.item_id, failure))
 
     def _transfer(self, work: StartTransfer, files: Mapping[int, SendItem]) -> None:
-        sizes = {i.item_id: i.size_bytes for i in work.items}
-        handed: dict[int, int] = {}
+        destination = self.destinations[work.destination]
+        meter = Meter(work, self.post, self.clock, self._in_flight)
 
         def on_result(sent: Sent) -> None:
-            if sent.failure is None:
-                handed[sent.item_id] = sizes.get(sent.item_id, 0)
-                self.post(ItemAccepted(work.transfer_id, sent.item_id))
-            else:
+            self._hear_epoch(destination)
+            if sent.failure is not None:
                 self.post(ItemFailed(work.transfer_id, sent.item_id, sent.failure))
+            elif work.step is Step.ANNOUNCE:
+                self.post(ItemAnnounced(work.transfer_id, sent.item_id))
+            else:
+                meter.accepted(sent.item_id)
+                self.post(ItemAccepted(work.transfer_id, sent.item_id))
 
-        def on_progress(item_id: int, item_bytes: int) -> None:
-            handed[item_id] = item_bytes
-            self._in_flight[item_id] = item_bytes
+        attempt = Attempt(
+            self._cancels[work.transfer_id],
+            meter.progress,
+            meter.coded,
+            lambda seconds: self.post(RoundTripSeen(work.destination, seconds)),
+        )
+        items = _known(work.items, files)
 
-        attempt = Attempt(self._cancels[work.transfer_id], on_progress)
-        send = self.destinations[work.destination].send
-        failure = _guard(lambda: send(_known(work.items, files), attempt, on_result))
+        def act() -> Failure | None:
+            if work.step is Step.FULL:
+                return destination.send(items, attempt, on_result)
+            assert isinstance(destination, Announcing), "only of such the engine is told that they announce"
+            return destination.announce(items, attempt, on_result)
+
+        failure = _guard(act)
         self._cancels.pop(work.transfer_id, None)
-        for item in work.items:
-            self._in_flight.pop(item.item_id, None)
-        self.post(TransferEnded(work.transfer_id, sum(handed.values()), failure))
+        meter.end()
+        self._hear_epoch(destination)
+        self.post(TransferEnded(work.transfer_id, meter.link_bytes, failure, meter.coded_sizes()))
 
     def _verify(self, work: StartVerification, files: Mapping[int, SendItem]) -> None:
+        destination = self.destinations[work.destination]
         by_id = {item.item_id: item for item in work.items}
+        self._hear_epoch(destination)
+        epoch = self._epochs.get(work.destination, "")
 
         def on_result(checked: Checked) -> None:
-            item = by_id[checked.item_id]
-            if checked.evidence is not None:
-                receipt = Receipt(work.destination, item.sop_instance_uid, checked.evidence.sha256, checked.evidence)
+            self._hear_epoch(destination)
+            item, evidence = by_id[checked.item_id], checked.evidence
+            if evidence is not None:
+                # An adapter that does not say which life of the centre proved it learned of no other one meanwhile.
+                evidence = evidence if evidence.epoch else replace(evidence, epoch=epoch)
+                receipt = Receipt(work.destination, item.sop_instance_uid, evidence.sha256, evidence)
                 self.post(ItemVerified(item.item_id, receipt))
             elif checked.failure is not None:
                 self.post(ItemUnverified(item.item_id, checked.failure, checked.absent))
 
-        attempt = Attempt(self._cancel_all, lambda item_id, item_bytes: None)
-        verify = self.destinations[work.destination].verify
-        failure = _guard(lambda: verify(_known(work.items, files), attempt, on_result))
+        attempt = Attempt(
+            self._cancel_all,
+            lambda item_id, item_bytes: None,
+            on_round_trip=lambda seconds: self.post(RoundTripSeen(work.destination, seconds)),
+        )
+        failure = _guard(lambda: destination.verify(_known(work.items, files), attempt, on_result))
+        self._hear_epoch(destination)
         self.post(VerificationEnded(work.verification_id, failure))
 
     def _probe(self, work: ProbeLink) -> None:
-        failure = _guard(self.destinations[work.destination].probe)
+        destination = self.destinations[work.destination]
+        failure = _guard(destination.probe)
+        self._hear_epoch(destination)
         self.post(LinkChanged(work.destination, up=failure is None, failure=failure))
+
+    def _hear_epoch(self, destination: Destination) -> None:
+        """Pass on that the centre lives another life, before anything that it said in it."""
+        if not isinstance(destination, Announcing):
+            return
+        with self._epoch_lock:  # else a thread that was slow would bring an older one back
+            epoch = destination.epoch
+            if epoch and self._epochs.get(destination.name) != epoch:
+                self._epochs[destination.name] = epoch
+                self.post(EpochSeen(destination.name, epoch))
 
 
 def check_file(stored: SendItem | None, cancel: threading.Event, attempt_count: int) -> Failure | None:

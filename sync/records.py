@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from appliance.domain.values import ItemState, OutboxItem
-from appliance.store import commands, outbox, transfers
+from appliance.store import commands, courier, links, outbox, transfers
 from appliance.store.connect import Store, write
 from appliance.store.stamp import Stamp
 from sync.core.effects import (
@@ -17,21 +17,35 @@ from sync.core.effects import (
     KeepReceipt,
     MoveItem,
     NeedCandidates,
+    NeedConfirmed,
     NeedSent,
     NoteDamage,
+    NoteEpoch,
     NoteFailure,
     NoteLink,
+    NoteRate,
     NoteRecheck,
+    NoteUsage,
     OpenTransfer,
     PrepareItems,
     ProbeLink,
     Record,
     SetPriority,
+    SettleBrought,
     StartTransfer,
     StartVerification,
 )
 
-_ACTIONS = (NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification, CancelTransfer, ProbeLink)
+_ACTIONS = (
+    NeedCandidates,
+    NeedSent,
+    NeedConfirmed,
+    PrepareItems,
+    StartTransfer,
+    StartVerification,
+    CancelTransfer,
+    ProbeLink,
+)
 
 
 def split(effects: Iterable[Effect]) -> tuple[list[Record], list[Action]]:
@@ -75,10 +89,11 @@ def apply_records(store: Store, records: Sequence[Record]) -> list[OutboxItem]:
                     failure=record.failure,
                     receipt=receipts.get(record.item_id) if record.to_state is ItemState.CONFIRMED else None,
                     actor=record.actor,
+                    announced=record.announced,
                 )
                 if actual is not None:
                     lost.append(actual)
-            else:
+            elif not (isinstance(record, SettleBrought) and record.item_id in {item.item_id for item in lost}):
                 _apply(store, stamp, record)
     return lost
 
@@ -106,7 +121,16 @@ def _apply(store: Store, stamp: Stamp, record: Record) -> None:
                 accepted_count=record.accepted_count,
                 failure=record.failure,
             )
+            links.note_coded(store, stamp, record.destination, record.coded)
         case NoteLink():
             transfers.note_link(store, stamp, record.destination, record.state, record.failure, record.retry_in_s)
+        case NoteEpoch():
+            links.note_epoch(store, stamp, record.destination, record.epoch)
+        case NoteRate():
+            links.note_rate(store, stamp, record.destination, record.goodput, record.round_trip_s)
+        case NoteUsage():
+            links.add_usage(store, record.kind, record.day, record.link_bytes)
+        case SettleBrought():
+            courier.settle_brought(store, stamp, record.brought_id, record.outcome)
         case FinishCommand():
             commands.finish_command(store, stamp, record.command_id, record.outcome)

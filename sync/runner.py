@@ -12,25 +12,39 @@ import threading
 import zlib
 from collections.abc import Mapping, Sequence
 
-from appliance.clock import Clock
+from appliance.clock import Clock, local_day
 from appliance.config import UnitConfig, blob_path
 from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.live import write_live
 from appliance.logging import log
-from appliance.store import commands, instances, intake, outbox, transfers
+from appliance.store import commands, courier, instances, intake, links, outbox, transfers
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding, open_subjects
 from appliance.store.studies import known_studies
 from sync.adapters.base import Announcing, Destination, SendItem
 from sync.ahead import ReadAhead
-from sync.core.effects import Action, Effect, NeedCandidates, NeedSent, PrepareItems, StartTransfer, StartVerification
+from sync.configured import kind_of, rules_of
+from sync.core.effects import (
+    Action,
+    Effect,
+    NeedCandidates,
+    NeedConfirmed,
+    NeedSent,
+    PrepareItems,
+    StartTransfer,
+    StartVerification,
+)
 from sync.core.engine import Engine
 from sync.core.events import (
     CandidatesOffered,
+    ClockSeen,
     CommandGiven,
+    ConfirmedOffered,
     DeadlineReached,
     Event,
+    LinkKindChanged,
+    ReceiptBrought,
     Restarted,
     SentOffered,
     StateLost,
@@ -38,7 +52,7 @@ from sync.core.events import (
 )
 from sync.core.policy import Policy
 from sync.encoder.service import EncoderService
-from sync.eviction import Eviction
+from sync.eviction import Eviction, clock_is_trusted
 from sync.hands import Hands
 from sync.records import apply_records, split
 
@@ -47,6 +61,11 @@ WAIT_S_MAX = 0.2
 REBUILD_S_FIRST = 0.5
 REBUILD_S_MAX = 30.0
 LIVE_S = 1.0
+CLOCK_S = 60.0
+"""The engine hears of the wall clock this often: hours and budgets know a step of it within a minute."""
+BROUGHT_S = 1.0
+BROUGHT_COUNT = 64
+"""Brought receipts are looked for this often, so many in one transaction."""
 TURN_EVENT_COUNT_MAX = 256
 FORSAKEN = "destination-removed"
 
@@ -114,8 +133,14 @@ class _Life:
         self._store = store
         self._clock = clock
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._hands = Hands(destinations, self._inbox.put)
-        self._engine = Engine(Policy(limits=config.limits, jitter_seed=_seed(config, clock)))
+        self._hands = Hands(destinations, self._inbox.put, clock)
+        policy = Policy(
+            limits=config.limits,
+            jitter_seed=_seed(config, clock),
+            announcing=frozenset(name for name, each in destinations.items() if isinstance(each, Announcing)),
+            link_rules=rules_of(config.link),
+        )
+        self._engine = Engine(policy)
         self._eviction = Eviction(config, store, clock, self._inbox.put)
         gateways = [name for name, each in destinations.items() if isinstance(each, Announcing)]
         ahead_count = config.limits.encoder_ahead_count_max
@@ -123,6 +148,7 @@ class _Life:
         self._given_command_ids: set[int] = set()
         self._seen_version = -1
         self._live_mono_s = float("-inf")
+        self._clock_told_mono_s = self._brought_mono_s = float("-inf")
 
     def begin(self) -> None:
         names = tuple(d.name for d in self._config.destination)
@@ -133,7 +159,10 @@ class _Life:
             unfinished=outbox.unfinished(self._store),
             destinations=names,
             transfer_id_last=transfers.transfer_id_last(self._store),
+            epochs=tuple(links.epochs(self._store).items()),
         )
+        self._handle([LinkKindChanged(kind_of(self._config.network))])
+        self._tell_the_clock()
         self._handle([restarted])
         self._name_forsaken(names)
 
@@ -145,7 +174,10 @@ class _Life:
             events.append(DeadlineReached())
         if events:
             self._handle(events)
+        if self._clock.mono_s() - self._clock_told_mono_s >= CLOCK_S:
+            self._tell_the_clock()
         self._look_for_news()
+        self._offer_brought()
         if self._ahead is not None:
             self._ahead.turn()
         self._eviction.turn()
@@ -153,6 +185,14 @@ class _Life:
 
     def end(self) -> None:
         self._hands.cancel_all()
+
+    def _tell_the_clock(self) -> None:
+        """Alone in its turn: what was used must stand in the store before it is read."""
+        self._clock_told_mono_s = self._clock.mono_s()
+        wall_s = self._clock.wall_s()
+        day, second = local_day(wall_s)
+        used = tuple(links.usage_of(self._store, day).items())
+        self._handle([ClockSeen(wall_s, day, second, clock_is_trusted(self._store), used)])
 
     def _name_forsaken(self, names: Sequence[str]) -> None:
         """Items owed to a destination that was taken out of the configuration wait for ever: a person must know."""
@@ -206,6 +246,17 @@ class _Life:
             items = outbox.items_of_study(self._store, command.study_instance_uid)
             self._handle([CommandGiven(command.command_id, command.kind, items, command.actor, command.reason)])
 
+    def _offer_brought(self) -> None:
+        """Receipts that came on a stick, told again until the engine is done with them."""
+        now = self._clock.mono_s()
+        if now - self._brought_mono_s < BROUGHT_S:
+            return
+        self._brought_mono_s = now
+        brought = courier.open_brought(self._store, BROUGHT_COUNT)
+        items = {item.item_id: item for item in outbox.load_items(self._store, [one.item_id for one in brought])}
+        if brought:
+            self._handle([ReceiptBrought(one.brought_id, items[one.item_id], one.receipt) for one in brought])
+
     def _handle(self, events: Sequence[Event]) -> None:
         """Handle events until the store has nothing more to answer: commit each round, then act."""
         waiting = list(events)
@@ -229,16 +280,30 @@ class _Life:
                     action.count,
                     action.skip_item_ids,
                     least_tried_first=action.least_tried_first,
+                    classes=action.classes,
+                    announces=action.announces,
                 )
-                return [CandidatesOffered(action.destination, offered)]
+                return [CandidatesOffered(action.destination, offered, self._oldest(action))]
             case NeedSent():
                 found = outbox.sent_after(self._store, action.destination, action.after_item_id, action.count)
                 return [SentOffered(action.destination, found)]
+            case NeedConfirmed():
+                found = outbox.confirmed_in_another_epoch(
+                    self._store, action.destination, action.epoch, action.after_item_id, action.count
+                )
+                return [ConfirmedOffered(action.destination, found)]
             case PrepareItems() | StartTransfer() | StartVerification():
                 self._hands.start(action, self._files(action.items))
             case _:
                 self._hands.start(action, {})
         return []
+
+    def _oldest(self, action: NeedCandidates) -> OutboxItem | None:
+        if not action.with_oldest:
+            return None
+        return outbox.oldest_routine(
+            self._store, action.destination, action.skip_item_ids, classes=action.classes, announces=action.announces
+        )
 
     def _files(self, items: Sequence[OutboxItem]) -> dict[int, SendItem]:
         found = instances.instances_of_items(self._store, [item.item_id for item in items])
@@ -268,7 +333,12 @@ class _Life:
         now = self._clock.mono_s()
         if now - self._live_mono_s >= LIVE_S:
             self._live_mono_s = now
-            write_live(self._config.run_dir, "sync", {"in_flight": self._hands.in_flight()}, self._clock)
+            facts = {
+                "in_flight": self._hands.in_flight(),
+                "link_kind": self._engine.state.allowance.kind,
+                "waits": self._engine.waits(now),
+            }
+            write_live(self._config.run_dir, "sync", facts, self._clock)
 
 
 def _seed(config: UnitConfig, clock: Clock) -> int:

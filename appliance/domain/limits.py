@@ -55,6 +55,16 @@ class LimitSet:
     candidate_count_max: int = 64
     transfer_item_count_max: int = 16
     transfer_bytes_max: int = 32 * MIB
+    announce_item_count_max: int = 32
+    """Manifests and previews in one transfer; at 60 kB each about 2 MB."""
+    announce_attempt_count_max: int = 3
+    """After so many failed tries an item is sent without having been announced: a preview must not block its study."""
+    aging_s: float = 4 * 3600.0
+    """A routine item that waited so long may go before STAT ones, now and then."""
+    aging_turn_period: int = 8
+    """One transfer in so many is such an item, as far as its next append, while STAT studies keep coming."""
+    idle_probe_s: float = 900.0
+    """A centre that names its epoch is asked for it so often when nothing else is said: it may have been restored."""
     transfer_stall_s_max: float = 30.0
     transfer_rate_bytes_per_s_min: int = 128
     backoff_s_first: float = 2.0

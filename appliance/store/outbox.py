@@ -10,13 +10,17 @@ import json
 from collections.abc import Sequence
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, LocalState, OutboxItem, Priority, Receipt
+from appliance.domain.values import ItemState, LocalState, OutboxItem, Priority, Receipt, TrafficClass
 from appliance.store import journal
 from appliance.store.connect import Row, Store, write
 from appliance.store.errors import StoreError, StoreFault
 from appliance.store.findings import note_finding
 from appliance.store.instances import id_list, set_local_state
 from appliance.store.stamp import Stamp
+
+_BY_AGE = "queued_at_s, size_bytes, item_id"
+_PREVIEWS = (TrafficClass.STAT_PREVIEW, TrafficClass.PREVIEW)
+_STATS = (TrafficClass.STAT_PREVIEW, TrafficClass.STAT)
 
 
 def candidates(
@@ -25,26 +29,48 @@ def candidates(
     count: int,
     busy_item_ids: Sequence[int] = (),
     *,
+    classes: Sequence[TrafficClass] = tuple(TrafficClass),
+    announces: bool = False,
     least_tried_first: bool = False,
 ) -> tuple[OutboxItem, ...]:
-    """The best ``count`` items that wait for ``destination``: STAT first, then the oldest, of equal age the smallest.
+    """The best ``count`` items that wait for ``destination``: class by class, then the oldest, the smallest of equals.
 
     Args:
         db: The unit's database.
         destination: Its name.
         count: At most so many.
         busy_item_ids: Items to leave out, in flight or in back-off; bounded by the engine.
-        least_tried_first: Order by STAT, attempt count, age instead; this sorts all that wait, so it is the exception.
+        classes: Only these, whatever their order here; the preview classes mean nothing where nothing is announced.
+        announces: Whether items not announced yet are of the preview classes there.
+        least_tried_first: Attempt count before age; this sorts all that wait in a class, so it is the exception.
     """
-    if least_tried_first:
-        sql = """SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready')
-            AND item_id NOT IN (SELECT value FROM json_each(?))
-            ORDER BY stat DESC, attempt_count, queued_at_s, size_bytes, item_id LIMIT ?"""
-    else:
-        sql = """SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready')
-            AND item_id NOT IN (SELECT value FROM json_each(?))
-            ORDER BY stat DESC, queued_at_s, size_bytes, item_id LIMIT ?"""
-    return tuple(map(_item, db.rows(sql, (destination, id_list(busy_item_ids), count))))
+    order = "attempt_count, queued_at_s, size_bytes, item_id" if least_tried_first else _BY_AGE
+    found: list[OutboxItem] = []
+    for each in TrafficClass:
+        if each not in classes or (each in _PREVIEWS and not announces):
+            continue
+        announced = ("= 0" if each in _PREVIEWS else "= 1") if announces else "IN (0, 1)"
+        sql = f"""SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready') AND stat = ?
+            AND announced {announced} AND item_id NOT IN (SELECT value FROM json_each(?))
+            ORDER BY {order} LIMIT ?"""  # noqa: S608 - our own text
+        parameters = (destination, int(each in _STATS), id_list(busy_item_ids), count - len(found))
+        found.extend(map(_item, db.rows(sql, parameters)))
+        if len(found) == count:
+            break
+    return tuple(found)
+
+
+def oldest_routine(
+    db: Store, destination: str, busy_item_ids: Sequence[int], *, classes: Sequence[TrafficClass], announces: bool
+) -> OutboxItem | None:
+    """The routine item of these classes that waits longest; parameters as for ``candidates``."""
+    heads = [
+        item
+        for each in classes
+        if each not in _STATS
+        for item in candidates(db, destination, 1, busy_item_ids, classes=(each,), announces=announces)
+    ]
+    return min(heads, key=lambda item: (item.queued_at_s, item.size_bytes, item.item_id), default=None)
 
 
 def sent_after(db: Store, destination: str, after_item_id: int, count: int) -> tuple[OutboxItem, ...]:
@@ -52,6 +78,35 @@ def sent_after(db: Store, destination: str, after_item_id: int, count: int) -> t
     sql = """SELECT * FROM outbox_item WHERE destination = ? AND state = 'sent' AND state <> 'confirmed'
         AND item_id > ? ORDER BY item_id LIMIT ?"""
     return tuple(map(_item, db.rows(sql, (destination, after_item_id, count))))
+
+
+def confirmed_in_another_epoch(
+    db: Store, destination: str, epoch: str, after_item_id: int, count: int
+) -> tuple[OutboxItem, ...]:
+    """Up to ``count`` confirmed items above ``after_item_id``, by id, whose receipt is not of ``epoch``.
+
+    Only those whose file is on this disk: what left it could not be sent again. Empty at the end.
+    """
+    found: list[OutboxItem] = []
+    for other in _epochs_of_receipts(db, destination):
+        if other != epoch:
+            sql = """SELECT o.* FROM receipt AS r CROSS JOIN outbox_item AS o ON o.item_id = r.item_id
+                CROSS JOIN instance AS i ON i.sop_instance_uid = r.sop_instance_uid
+                WHERE r.destination = ? AND r.epoch = ? AND r.revoked_at = '' AND r.item_id > ?
+                    AND i.local_state = 'present' ORDER BY r.item_id LIMIT ?"""
+            found.extend(map(_item, db.rows(sql, (destination, other, after_item_id, count))))
+    return tuple(sorted(found, key=lambda item: item.item_id)[:count])
+
+
+def _epochs_of_receipts(db: Store, destination: str) -> list[str]:
+    """Every epoch that a standing receipt is of; a jump in the index for each, however many receipts there are."""
+    found: list[str] = []
+    sql = "SELECT min(epoch) FROM receipt WHERE destination = ? AND revoked_at = ''"
+    epoch = db.value(sql, (destination,))
+    while epoch is not None:
+        found.append(epoch)
+        epoch = db.value(f"{sql} AND epoch > ?", (destination, epoch))
+    return found
 
 
 def unfinished(db: Store) -> tuple[OutboxItem, ...]:
@@ -90,6 +145,7 @@ def move_item(
     failure: Failure | None = None,
     receipt: Receipt | None = None,
     actor: str = "sync",
+    announced: bool | None = None,
 ) -> OutboxItem | None:
     """Move one item and write its journal row, if it still is in ``from_state``.
 
@@ -104,6 +160,7 @@ def move_item(
         failure: Why, shown to people; ``None`` clears what the row said before.
         receipt: The proof, with ``confirmed`` and only there; it is kept in the same transaction.
         actor: Who asked for it.
+        announced: Whether the destination knows of it from now on; ``None`` leaves what the row says.
 
     Returns:
         ``None`` when it was moved; else the item as it is, and nothing of this call was written.
@@ -125,6 +182,9 @@ def move_item(
                 failure_sentence = ? WHERE item_id = ?""",
             (to_state, attempt_count, stamp.at, *_failure_columns(failure), item_id),
         )
+        if announced is not None and announced is not item.announced:
+            announced_at = stamp.at if announced else ""
+            db.change("UPDATE outbox SET announced_at = ? WHERE item_id = ?", (announced_at, item_id))
         journal.append(
             db,
             stamp,
@@ -144,8 +204,9 @@ def note_recheck(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> boo
     """The destination proved a ``confirmed`` item once more; whether its standing receipt is about the same bytes."""
     with write(db):
         marked = db.change(
-            "UPDATE receipt SET checked_again_at = ? WHERE item_id = ? AND revoked_at = '' AND sha256 = ?",
-            (stamp.at, item_id, receipt.sha256),
+            """UPDATE receipt SET checked_again_at = ?, epoch = ?
+                WHERE item_id = ? AND revoked_at = '' AND sha256 = ?""",
+            (stamp.at, receipt.evidence.epoch, item_id, receipt.sha256),
         )
         if marked:
             item = _the_item(db, item_id)
@@ -239,8 +300,8 @@ def _keep_receipt(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> No
     if receipt.evidence.sha256 != receipt.sha256:
         raise StoreError(StoreFault.REFUSED, f"{db.path}: the evidence is about other bytes than the receipt")
     db.change(
-        """INSERT INTO receipt (item_id, destination, sop_instance_uid, sha256, method, evidence, received_at)
-            VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        """INSERT INTO receipt (item_id, destination, sop_instance_uid, sha256, method, evidence, received_at, epoch)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
         (
             item_id,
             receipt.destination,
@@ -249,6 +310,7 @@ def _keep_receipt(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> No
             receipt.evidence.method,
             _evidence_json(receipt),
             stamp.at,
+            receipt.evidence.epoch,
         ),
     )
 
@@ -273,6 +335,7 @@ def _item(row: Row) -> OutboxItem:
         sha256=row[7],
         queued_at_s=row[8],
         attempt_count=row[9],
+        announced=bool(row[10]),
     )
 
 

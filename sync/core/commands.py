@@ -124,10 +124,16 @@ def _set_priority(turn: Turn, command: OpenCommand, items: list[OutboxItem], eve
                 turn.emit(batch.ask_to_yield())
 
 
-def fulfil(turn: Turn, item: OutboxItem, failure: Failure | None = None, charged: bool = False) -> None:
+def fulfil(
+    turn: Turn,
+    item: OutboxItem,
+    failure: Failure | None = None,
+    charged: bool = False,
+    announced: bool | None = None,
+) -> None:
     """The attempt has reported: the wish about this item takes effect now."""
     wish = turn.state.wishes[item.item_id]
-    turn.move(item, wish.event, failure, charged, wish.actor)
+    turn.move(item, wish.event, failure, charged, wish.actor, announced)
     _settle(turn, item.item_id, fulfilled=True)
 
 

@@ -1,35 +1,37 @@
-"""The way of an item from waiting to accepted: choose, prepare, send, and put back what did not go through.
+"""The way of an item from waiting to its transfer: ask the store, choose, prepare, start, and make way.
 
-An item that fails waits alone; a destination at which nothing goes through rests; a link that breaks charges only the
-item that was in flight, and that one lets the others go first, since it may be what breaks the link.
+A destination has a few places in line, each taken by one batch. Where previews are shown, one batch of previews may go
+beside them: what a reader wants to see first never waits for the end of what is under way.
 """
 
 from __future__ import annotations
 
-from appliance.domain.failure import Failure, FailureKind
-from appliance.domain.values import ItemState, OutboxItem
+from appliance.domain.failure import FailureKind
+from appliance.domain.values import ItemState, OutboxItem, TrafficClass
 from sync.core import commands, schedule
-from sync.core.effects import CloseTransfer, NeedCandidates, NoteDamage, OpenTransfer, PrepareItems, StartTransfer
-from sync.core.events import CandidatesOffered, ItemAccepted, ItemFailed, Prepared, PrepareFailed, TransferEnded
+from sync.core.effects import NeedCandidates, NoteDamage, OpenTransfer, PrepareItems, StartTransfer, Step
+from sync.core.events import CandidatesOffered, Prepared, PrepareFailed
 from sync.core.machine import WAITING, ItemEvent
+from sync.core.outcome import put_back
 from sync.core.retry import Why
-from sync.core.state import Batch, Lane, Turn, rest
-
-_UNANSWERED = Failure(
-    FailureKind.TRANSIENT, "unanswered", "The destination did not say whether it took this image. It is sent again."
-)
+from sync.core.state import Batch, Lane, Turn
 
 
 def plan(turn: Turn, lane: Lane) -> None:
     """Start what is ready and ask for more; called after every event."""
+    allowed = turn.allowed
     for batch in list(lane.batches):
+        if batch.traffic_class not in allowed:
+            turn.emit(batch.ask_to_yield())
         _pass_over_if_void(turn, lane, batch)
     if not lane.link.up:
         return
     if lane.backoff.expire(turn.now):
         lane.work = True
+    if lane.again_after_rest and turn.now >= lane.rest_until_mono_s:
+        lane.work, lane.again_after_rest = True, False
     if lane.work and not lane.asked and (_has_room(turn, lane) or _may_make_room(lane)):
-        _ask(turn, lane)
+        _ask(turn, lane, allowed)
     if not lane.asked:  # else the answer may hold something more urgent
         for batch in lane.batches:
             if batch.prepared:
@@ -41,23 +43,32 @@ def next_deadline(transfer_count_max: int, lane: Lane) -> float | None:
     if not lane.link.up:
         return None
     times = [lane.backoff.earliest()]
-    if lane.work and not lane.asked and len(lane.batches) < transfer_count_max:
+    if lane.again_after_rest or (lane.work and not lane.asked and len(lane.in_line) < transfer_count_max):
         times.append(lane.rest_until_mono_s)
     return min((time for time in times if time is not None), default=None)
 
 
 def _has_room(turn: Turn, lane: Lane) -> bool:
     transfer_count_max = turn.policy.transfer_count_per_destination_max
-    return len(lane.batches) < transfer_count_max and turn.now >= lane.rest_until_mono_s
+    return len(lane.in_line) < transfer_count_max and turn.now >= lane.rest_until_mono_s
 
 
 def _may_make_room(lane: Lane) -> bool:
-    """Whether a STAT item, should one be offered, could have its way."""
-    return any(not batch.yielding and not batch.stat for batch in lane.batches)
+    """Whether something urgent, should it be offered, could have its way."""
+    return _has_place_beside(lane) or any(not batch.yielding and not batch.stat for batch in lane.batches)
 
 
-def _ask(turn: Turn, lane: Lane) -> None:
-    lane.asked, lane.work = True, False
+def _has_place_beside(lane: Lane) -> bool:
+    """Whether previews may go beside what is under way."""
+    return lane.announces and bool(lane.batches) and not any(batch.beside for batch in lane.batches)
+
+
+def _ask(turn: Turn, lane: Lane, allowed: frozenset[TrafficClass]) -> None:
+    classes = tuple(each for each in TrafficClass if each in allowed)
+    lane.work = False
+    if not classes:
+        return  # whoever allows one again sets ``work``
+    lane.asked = True
     lane.request_count += 1
     turn.emit(
         NeedCandidates(
@@ -65,6 +76,9 @@ def _ask(turn: Turn, lane: Lane) -> None:
             turn.policy.limits.candidate_count_max,
             skip_item_ids=(*lane.in_flight(), *lane.backoff),
             least_tried_first=_in_trouble(lane),
+            classes=classes,
+            announces=lane.announces,
+            with_oldest=_is_turn_of_oldest(turn, lane),
         )
     )
 
@@ -77,22 +91,31 @@ def _in_trouble(lane: Lane) -> bool:
     return lane.fruitless_count > 0 or lane.lost_count > 0 or (lane.backoff.full and lane.request_count % 2 == 0)
 
 
+def _is_turn_of_oldest(turn: Turn, lane: Lane) -> bool:
+    return (lane.turn_count + 1) % turn.policy.limits.aging_turn_period == 0
+
+
 def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
     """Take the best of what waits, or make way for it."""
     if not lane.asked:
         return
     lane.asked = False
+    allowed = turn.allowed
     busy = set(lane.in_flight())
-    waiting = {
-        item.item_id: item
-        for item in event.items
-        if item.destination == lane.destination
-        and item.state in WAITING
-        and item.item_id not in busy
-        and item.item_id not in lane.backoff
-    }
+
+    def is_free(item: OutboxItem) -> bool:
+        return (
+            item.destination == lane.destination
+            and item.state in WAITING
+            and item.item_id not in busy
+            and item.item_id not in lane.backoff
+            and schedule.class_of(item, lane.announces) in allowed
+        )
+
+    waiting = {item.item_id: item for item in event.items if is_free(item)}
+    oldest = event.oldest if event.oldest is not None and is_free(event.oldest) else None
     if waiting and lane.link.up:
-        _take(turn, lane, list(waiting.values()))
+        _take(turn, lane, list(waiting.values()), oldest)
     elif event.items:
         # All of them were taken since the question was asked; ask again, but not in a tight circle.
         lane.work = True
@@ -101,23 +124,53 @@ def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
         lane.work = True
 
 
-def _take(turn: Turn, lane: Lane, waiting: list[OutboxItem]) -> None:
+def _take(turn: Turn, lane: Lane, waiting: list[OutboxItem], oldest: OutboxItem | None) -> None:
     if _has_room(turn, lane):
-        chosen = schedule.choose(waiting, turn.policy.limits)
-        moved = [turn.move(item, ItemEvent.CHOSEN) for item in chosen]
-        lane.batches.append(Batch({item.item_id: item for item in moved}))
-        turn.emit(PrepareItems(lane.destination, tuple(moved)))
+        chosen = schedule.choose(waiting, turn.policy.limits, lane.announces)
+        aged = _overtakes(turn, lane, oldest, chosen)
+        _begin(turn, lane, (oldest,) if oldest is not None and aged else chosen, aged=aged)
         lane.work = lane.work or _has_room(turn, lane)
     elif lane.batches and schedule.has_stat(waiting):
         make_way(turn, lane)
-    elif not lane.batches:
-        lane.work = True  # resting
+    _go_beside(turn, lane, waiting)
+    lane.again_after_rest = lane.again_after_rest or turn.now < lane.rest_until_mono_s
+
+
+def _overtakes(turn: Turn, lane: Lane, oldest: OutboxItem | None, chosen: tuple[OutboxItem, ...]) -> bool:
+    """Whether the oldest routine item has its turn although more urgent ones wait."""
+    return (
+        oldest is not None
+        and _is_turn_of_oldest(turn, lane)
+        and all(oldest.queued_at_s < item.queued_at_s for item in chosen)
+        and schedule.is_old(oldest, turn.state.allowance.wall, turn.now, turn.policy.limits)
+    )
+
+
+def _begin(turn: Turn, lane: Lane, chosen: tuple[OutboxItem, ...], *, aged: bool = False, beside: bool = False) -> None:
+    step = schedule.step_of(schedule.class_of(chosen[0], lane.announces))
+    moved = [turn.move(item, ItemEvent.CHOSEN) for item in chosen]
+    lane.batches.append(Batch({item.item_id: item for item in moved}, step, beside=beside, aged=aged))
+    turn.emit(PrepareItems(lane.destination, tuple(moved)))
+
+
+def _go_beside(turn: Turn, lane: Lane, waiting: list[OutboxItem]) -> None:
+    """Let previews go at once, when they are more urgent than all that is under way."""
+    if not _has_place_beside(lane) or turn.now < lane.rest_until_mono_s:
+        return
+    busy = set(lane.in_flight())
+    chosen = schedule.choose([item for item in waiting if item.item_id not in busy], turn.policy.limits, True)
+    if not chosen:
+        return
+    best = schedule.class_of(chosen[0], announces=True)
+    running = min(schedule.RANK[batch.traffic_class] for batch in lane.batches)
+    if schedule.step_of(best) is Step.ANNOUNCE and schedule.RANK[best] < running:
+        _begin(turn, lane, chosen, beside=True)
 
 
 def make_way(turn: Turn, lane: Lane) -> None:
-    """Ask every batch that is not purely STAT to stop between two items."""
+    """Ask every batch that is not purely STAT to stop between two items, or between two appends."""
     for batch in lane.batches:
-        if not batch.stat:
+        if not batch.stat and (batch.moved or not batch.aged):
             turn.emit(batch.ask_to_yield())
 
 
@@ -159,92 +212,8 @@ def _pass_over_if_void(turn: Turn, lane: Lane, batch: Batch) -> None:
 
 def _start(turn: Turn, lane: Lane, batch: Batch) -> None:
     turn.state.transfer_id_last += 1
+    lane.turn_count += not batch.beside
     batch.transfer_id = turn.state.transfer_id_last
     turn.emit(OpenTransfer(batch.transfer_id, lane.destination, tuple(batch.items)))
     batch.items = {item_id: turn.move(item, ItemEvent.STARTED) for item_id, item in batch.items.items()}
-    turn.emit(StartTransfer(batch.transfer_id, lane.destination, tuple(batch.items.values())))
-
-
-def accepted(turn: Turn, lane: Lane, batch: Batch, event: ItemAccepted) -> None:
-    """The destination took it; proof is another matter."""
-    item = batch.items.pop(event.item_id)
-    batch.accepted.append(turn.move(item, ItemEvent.ACCEPTED))
-    lane.link.answered()
-    commands.miss(turn, item.item_id)
-
-
-def failed(turn: Turn, lane: Lane, batch: Batch, event: ItemFailed) -> None:
-    """The destination did not take this one; the rest of the batch goes on."""
-    item, failure = batch.items.pop(event.item_id), event.failure
-    batch.failed_count += 1
-    if failure.retry_after_s is not None:
-        batch.asked_waits_s.append(failure.retry_after_s)
-    if failure.kind is FailureKind.LINK:
-        put_back(turn, lane, item, ItemEvent.INTERRUPTED, failure, Why.SUSPECT)
-        turn.link_failed(lane, failure)
-        return
-    lane.link.answered()
-    if failure.kind is FailureKind.PERMANENT:
-        turn.move(item, ItemEvent.REFUSED, failure, charged=True)
-        commands.miss(turn, item.item_id)
-    else:
-        put_back(turn, lane, item, ItemEvent.FAILED, failure, Why.FAILED)
-
-
-def ended(turn: Turn, lane: Lane, batch: Batch, event: TransferEnded) -> None:
-    """The attempt is over: what has no outcome goes back, and the destination's pace is set."""
-    assert batch.transfer_id is not None
-    lane.batches.remove(batch)
-    lane.work = True
-    _put_back_unreported(turn, lane, batch, event.failure)
-    turn.emit(CloseTransfer(batch.transfer_id, event.bytes_sent, len(batch.accepted), event.failure))
-    if event.failure is not None and event.failure.kind is not FailureKind.TRANSIENT:
-        turn.link_failed(lane, event.failure)
-    _set_pace(turn, lane, batch, event.failure)
-    for item in batch.accepted:
-        if len(lane.proof.fresh) < turn.policy.limits.candidate_count_max:
-            lane.proof.fresh[item.item_id] = item
-        else:
-            lane.proof.sent_maybe = True
-
-
-def _put_back_unreported(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> None:
-    for position, item in enumerate(list(batch.items.values())):
-        if failure is not None:
-            suspect = position == 0 and not batch.yielding
-            put_back(turn, lane, item, ItemEvent.INTERRUPTED, failure, Why.SUSPECT if suspect else None)
-        elif batch.yielding:
-            put_back(turn, lane, item, ItemEvent.CANCELLED)
-        else:
-            put_back(turn, lane, item, ItemEvent.FAILED, _UNANSWERED, Why.FAILED)
-    batch.items.clear()
-
-
-def _set_pace(turn: Turn, lane: Lane, batch: Batch, failure: Failure | None) -> None:
-    """Rest after a transfer in which nothing was accepted, so that a centre in trouble is not hammered."""
-    if batch.accepted:
-        lane.fruitless_count = 0
-    link_failed = failure is not None and failure.kind is not FailureKind.TRANSIENT  # then the link's back-off rules
-    if batch.accepted or link_failed or (batch.yielding and failure is None):
-        return
-    lane.fruitless_count += 1
-    rest(turn, lane, lane.fruitless_count, failure.retry_after_s if failure else batch.asked_to_wait_s)
-
-
-def put_back(
-    turn: Turn,
-    lane: Lane,
-    item: OutboxItem,
-    event: ItemEvent,
-    failure: Failure | None = None,
-    why: Why | None = None,
-) -> None:
-    """Let an item wait again; with ``why`` it is charged an attempt and waits for its own deadline."""
-    lane.work = True
-    charged = why is not None
-    if item.item_id in turn.state.wishes:
-        commands.fulfil(turn, item, failure, charged)
-        return
-    moved = turn.move(item, event, failure, charged)
-    if why is not None:
-        turn.put_off(lane, moved, why, failure.retry_after_s if failure else None)
+    turn.emit(StartTransfer(batch.transfer_id, lane.destination, tuple(batch.items.values()), batch.step))

@@ -7,26 +7,36 @@ names, whatever goes wrong. Events may come late, twice, or for attempts long ov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from appliance.domain.values import OutboxItem
-from sync.core import commands, delivery, proving
+from appliance.domain.values import OutboxItem, TrafficClass
+from sync.core import commands, delivery, outcome, proving, traffic
+from sync.core.allowance import Allowance
 from sync.core.effects import Effect
 from sync.core.events import (
+    BytesMoved,
     CandidatesOffered,
+    ClockSeen,
     CommandGiven,
+    ConfirmedOffered,
     DeadlineReached,
+    EpochSeen,
     Event,
     ItemAccepted,
+    ItemAnnounced,
     ItemFailed,
     ItemUnverified,
     ItemVerified,
     LinkChanged,
+    LinkKindChanged,
     Prepared,
     PrepareFailed,
+    ReceiptBrought,
     RecheckWanted,
     Restarted,
+    RoundTripSeen,
     SentOffered,
     StateLost,
     TransferEnded,
@@ -44,7 +54,7 @@ class Engine:
 
     def __init__(self, policy: Policy, state: EngineState | None = None) -> None:
         self.policy = policy
-        self.state = state if state is not None else EngineState(Jitter(policy.jitter_seed))
+        self.state = state or EngineState(Jitter(policy.jitter_seed), Allowance(policy.link_rules))
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """What is to be done about ``event``.
@@ -58,21 +68,26 @@ class Engine:
         """
         turn = Turn(self.policy, self.state, now)
         _HANDLERS[type(event)](turn, event)
+        traffic.note_what_is_allowed(turn)
         for lane in self.state.lanes.values():
             turn.emit(lane.link.probe_if_due(now, self.policy.limits))
             delivery.plan(turn, lane)
             proving.plan(turn, lane)
         return turn.effects
 
+    def waits(self, now: float) -> dict[TrafficClass, str]:
+        """What may not travel at this moment, each with a sentence for people."""
+        return self.state.allowance.waits(now)
+
     def next_deadline(self) -> float | None:
         """Monotonic seconds at which ``DeadlineReached`` is wanted; ``None`` when only an event can help."""
         transfer_count_max = self.policy.transfer_count_per_destination_max
-        times: list[float | None] = []
+        times: list[float | None] = [self.state.edge_mono_s]
         for lane in self.state.lanes.values():
-            times.append(None if lane.link.up else lane.link.probe_mono_s)
+            times.append(lane.link.probe_mono_s)
             times.append(delivery.next_deadline(transfer_count_max, lane))
             times.append(proving.next_deadline(lane))
-        return min((time for time in times if time is not None), default=None)
+        return min((time for time in times if time is not None and time < math.inf), default=None)
 
 
 def _restarted(turn: Turn, event: Restarted) -> None:
@@ -81,8 +96,15 @@ def _restarted(turn: Turn, event: Restarted) -> None:
     state.lanes = {name: new_lane(name, turn.policy) for name in event.destinations}
     state.wishes.clear()
     state.commands.clear()
-    for lane in state.lanes.values():
+    # Not one of the engine's own draws, and another one at each start: a unit that never runs for long still comes to
+    # the turn of the oldest item now and then.
+    phase = Jitter(state.jitter.seed + 1).draw()
+    epochs = dict(event.epochs)
+    for name, lane in state.lanes.items():
+        lane.epoch = epochs.get(name, "")
         lane.proof.sent_maybe = True
+        lane.proof.stale_maybe = bool(lane.epoch)
+        lane.turn_count = int(phase * turn.policy.limits.aging_turn_period)
     for item in event.unfinished:
         _take_back(turn, item)
 
@@ -91,7 +113,9 @@ def _take_back(turn: Turn, item: OutboxItem) -> None:
     """Let an item wait that a dead attempt left half-way; it may be what killed it, so the others go first."""
     if not unowned(item):
         return
-    moved = turn.move(item, ItemEvent.RESTARTED, charged=True)
+    # An image whose preview kills the process must reach the step in which none is made.
+    given_up = True if item.attempt_count + 1 >= turn.policy.limits.announce_attempt_count_max else None
+    moved = turn.move(item, ItemEvent.RESTARTED, charged=True, announced=given_up)
     lane = turn.state.lanes.get(item.destination)
     if lane is not None:
         turn.put_off(lane, moved, Why.SUSPECT)
@@ -113,7 +137,7 @@ def _link_changed(turn: Turn, event: LinkChanged) -> None:
     if not event.up:
         turn.emit(lane.link.go_down(event.failure, turn.now, turn.policy.limits, turn.state.jitter))
         return
-    note = lane.link.come_up()
+    note = lane.link.come_up(turn.now)
     if note is None:
         return
     turn.emit(note)
@@ -139,22 +163,17 @@ def _state_lost(turn: Turn, event: StateLost) -> None:
     _take_back(turn, item)
 
 
-def _candidates_offered(turn: Turn, event: CandidatesOffered) -> None:
-    lane = turn.state.lanes.get(event.destination)
-    if lane is not None:
-        delivery.offered(turn, lane, event)
+def _of_lane(handler: Callable[[Turn, Lane, Any], None]) -> Callable[[Turn, Any], None]:
+    """For what is about a destination as a whole; others than the configured ones are ignored."""
 
+    def handle(
+        turn: Turn, event: CandidatesOffered | SentOffered | ConfirmedOffered | EpochSeen | RecheckWanted
+    ) -> None:
+        lane = turn.state.lanes.get(event.destination)
+        if lane is not None:
+            handler(turn, lane, event)
 
-def _sent_offered(turn: Turn, event: SentOffered) -> None:
-    lane = turn.state.lanes.get(event.destination)
-    if lane is not None:
-        proving.offered(turn, lane, event)
-
-
-def _recheck_wanted(turn: Turn, event: RecheckWanted) -> None:
-    lane = turn.state.lanes.get(event.destination)
-    if lane is not None:
-        proving.recheck_wanted(turn, lane, event)
+    return handle
 
 
 def _of_item(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
@@ -173,7 +192,7 @@ def _of_item(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Tur
 def _of_transfer(handler: Callable[[Turn, Lane, Batch, Any], None]) -> Callable[[Turn, Any], None]:
     """For reports of a transfer: drop those of attempts that are over and of items that have their outcome."""
 
-    def handle(turn: Turn, event: ItemAccepted | ItemFailed | TransferEnded) -> None:
+    def handle(turn: Turn, event: ItemAccepted | ItemAnnounced | ItemFailed | TransferEnded) -> None:
         for lane in turn.state.lanes.values():
             for batch in list(lane.batches):
                 if batch.transfer_id == event.transfer_id:
@@ -202,19 +221,27 @@ def _of_proof(handler: Callable[[Turn, Lane, Any], None]) -> Callable[[Turn, Any
 
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     Restarted: _restarted,
-    CandidatesOffered: _candidates_offered,
-    SentOffered: _sent_offered,
+    CandidatesOffered: _of_lane(delivery.offered),
+    SentOffered: _of_lane(proving.offered),
+    ConfirmedOffered: _of_lane(proving.confirmed_offered),
+    EpochSeen: _of_lane(proving.epoch_seen),
     WorkArrived: _work_arrived,
     Prepared: _of_item(delivery.prepared),
     PrepareFailed: _of_item(delivery.prepare_failed),
-    ItemAccepted: _of_transfer(delivery.accepted),
-    ItemFailed: _of_transfer(delivery.failed),
-    TransferEnded: _of_transfer(delivery.ended),
+    ItemAccepted: _of_transfer(outcome.accepted),
+    ItemAnnounced: _of_transfer(outcome.announced),
+    ItemFailed: _of_transfer(outcome.failed),
+    BytesMoved: traffic.bytes_moved,
+    TransferEnded: _of_transfer(outcome.ended),
     ItemVerified: _of_proof(proving.verified),
     ItemUnverified: _of_proof(proving.unverified),
     VerificationEnded: _of_proof(proving.ended),
-    RecheckWanted: _recheck_wanted,
+    ReceiptBrought: proving.brought,
+    RecheckWanted: _of_lane(proving.recheck_wanted),
     LinkChanged: _link_changed,
+    RoundTripSeen: traffic.round_trip_seen,
+    LinkKindChanged: traffic.link_kind_changed,
+    ClockSeen: traffic.clock_seen,
     CommandGiven: commands.given,
     DeadlineReached: _deadline_reached,
     StateLost: _state_lost,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import OutboxItem, Receipt
+from appliance.domain.values import LinkKind, OutboxItem, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Restarted:
     destinations: tuple[str, ...]
     transfer_id_last: int = 0
     """The highest transfer id ever recorded on this unit; the engine counts on from it."""
+    epochs: tuple[tuple[str, str], ...] = ()
+    """What each centre last called its life, by destination, where it says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class CandidatesOffered:
 
     destination: str
     items: tuple[OutboxItem, ...]
+    oldest: OutboxItem | None = None
+    """When asked for: the routine item that waits longest, whether it is among ``items`` or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,25 @@ class SentOffered:
 
     destination: str
     items: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedOffered:
+    """The store's answer to ``NeedConfirmed``; empty when no such item has a higher id."""
+
+    destination: str
+    items: tuple[OutboxItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochSeen:
+    """What the centre calls its life since it was last restored from a backup.
+
+    Another one than before means that it may have forgotten what it confirmed: all of it is proved again.
+    """
+
+    destination: str
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +91,30 @@ class ItemAccepted:
 
 
 @dataclass(frozen=True, slots=True)
+class ItemAnnounced:
+    """The destination knows of the item, and shows its preview if there is one."""
+
+    transfer_id: int
+    item_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemFailed:
     """The destination did not take this item, or said nothing of it."""
 
     transfer_id: int
     item_id: int
     failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class BytesMoved:
+    """A running transfer handed so many bytes to its link in so many seconds, since it last said so."""
+
+    destination: str
+    transfer_id: int
+    link_bytes: int
+    duration_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +128,8 @@ class TransferEnded:
     transfer_id: int
     bytes_sent: int
     failure: Failure | None = None
+    coded: tuple[tuple[int, int], ...] = ()
+    """How long items are on this link, ``(item_id, bytes)``, as far as that was found out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +148,19 @@ class ItemUnverified:
     failure: Failure
     absent: bool = False
     """True when the destination answered and does not hold the item: it must be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptBrought:
+    """A receipt of the destination came by another way than the link; its signature is checked already.
+
+    ``item`` is the row as it is. Told again until ``SettleBrought`` comes: while an attempt has the item, nothing
+    happens.
+    """
+
+    brought_id: int
+    item: OutboxItem
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +186,36 @@ class LinkChanged:
     destination: str
     up: bool
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTripSeen:
+    """One small exchange with the destination took so many seconds."""
+
+    destination: str
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkKindChanged:
+    """The unit's way to the world is of another kind now; a metered one counts as ``sim``."""
+
+    kind: LinkKind
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSeen:
+    """What the wall clock says now, and what was used of the day's budgets.
+
+    Comes at the start, every minute, and when the clock steps or is believed again. ``day`` names the account that
+    bytes are booked on; ``used`` has the bytes booked on it, for each kind of link that has any.
+    """
+
+    wall_s: float
+    day: str
+    second_of_day: float
+    verified: bool
+    used: tuple[tuple[LinkKind, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +249,25 @@ Event = (
     Restarted
     | CandidatesOffered
     | SentOffered
+    | ConfirmedOffered
+    | EpochSeen
     | WorkArrived
     | Prepared
     | PrepareFailed
     | ItemAccepted
+    | ItemAnnounced
     | ItemFailed
+    | BytesMoved
     | TransferEnded
     | ItemVerified
     | ItemUnverified
+    | ReceiptBrought
     | VerificationEnded
     | RecheckWanted
     | LinkChanged
+    | RoundTripSeen
+    | LinkKindChanged
+    | ClockSeen
     | CommandGiven
     | DeadlineReached
     | StateLost

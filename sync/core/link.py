@@ -19,9 +19,14 @@ from sync.core.retry import Jitter, at_least_asked, backoff_s
 
 @dataclass(slots=True)
 class Link:
-    """State of one link; ``probe_mono_s`` is infinite while it is up."""
+    """State of one link.
+
+    While it is up it is probed only when nothing was heard for ``idle_probe_s``, which is for ever where the
+    destination has no news that could be missed.
+    """
 
     destination: str
+    idle_probe_s: float = math.inf
     state: LinkState = LinkState.UNKNOWN
     failure_count: int = 0
     probe_mono_s: float = -math.inf
@@ -39,17 +44,23 @@ class Link:
         self.probe_mono_s = now + delay_s
         return NoteLink(self.destination, LinkState.DOWN, failure, delay_s)
 
-    def come_up(self) -> NoteLink | None:
+    def come_up(self, now: float) -> NoteLink | None:
         """The destination can be reached; ``None`` when that was known."""
+        self.probe_mono_s = now + self.idle_probe_s
         if self.up:
             return None
         self.state = LinkState.UP
-        self.probe_mono_s = math.inf
         return NoteLink(self.destination, LinkState.UP, None, None)
 
-    def answered(self) -> None:
-        """The destination said something about an item: the link truly works."""
+    def answered(self, now: float) -> None:
+        """The destination said something about an item on its way: the link truly works."""
         self.failure_count = 0
+        self.heard(now)
+
+    def heard(self, now: float) -> None:
+        """The destination said something: it need not be asked for news for a while."""
+        if self.up:
+            self.probe_mono_s = now + self.idle_probe_s
 
     def probe_soon(self, now: float) -> None:
         """A person wants it tried now."""
@@ -58,7 +69,7 @@ class Link:
 
     def probe_if_due(self, now: float, limits: LimitSet) -> ProbeLink | None:
         """The probe to start now, if any; a probe that never answers is repeated after the longest back-off."""
-        if self.up or now < self.probe_mono_s:
+        if now < self.probe_mono_s:
             return None
-        self.probe_mono_s = now + limits.backoff_s_max
+        self.probe_mono_s = now + (self.idle_probe_s if self.up else limits.backoff_s_max)
         return ProbeLink(self.destination)

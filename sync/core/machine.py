@@ -26,6 +26,8 @@ class ItemEvent(StrEnum):
     """Something more urgent came, or the link went, before it was started."""
     STARTED = "started"
     ACCEPTED = "accepted"
+    ANNOUNCED = "announced"
+    """Its manifest and preview were told; the item itself waits again."""
     FAILED = "failed"
     """The destination did not take it this time."""
     INTERRUPTED = "interrupted"
@@ -35,6 +37,8 @@ class ItemEvent(StrEnum):
     REFUSED = "refused"
     """The destination will not take it."""
     VERIFIED = "verified"
+    BROUGHT = "brought"
+    """The destination's receipt came by another way than the link, for instance on a stick."""
     ABSENT = "absent"
     """The destination lacks it after all: it is sent again."""
     CONFLICT = "conflict"
@@ -54,6 +58,8 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         (_S.PENDING, _E.CHOSEN): _S.ENCODING,
         (_S.PENDING, _E.HOLD): _S.HELD,
         (_S.PENDING, _E.REJECT): _S.REJECTED,
+        # A receipt is proof wherever it came from. What is under way is not touched: its own attempt finds the same.
+        (_S.PENDING, _E.BROUGHT): _S.CONFIRMED,
         (_S.PENDING, _E.RESTARTED): _S.PENDING,
         (_S.ENCODING, _E.PREPARED): _S.READY,
         (_S.ENCODING, _E.UNPREPARED): _S.PENDING,
@@ -69,6 +75,7 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         # The check of the bytes is as old as the power cut may be long: it is made again.
         (_S.READY, _E.RESTARTED): _S.PENDING,
         (_S.SENDING, _E.ACCEPTED): _S.SENT,
+        (_S.SENDING, _E.ANNOUNCED): _S.PENDING,
         (_S.SENDING, _E.FAILED): _S.PENDING,
         (_S.SENDING, _E.INTERRUPTED): _S.PENDING,
         (_S.SENDING, _E.CANCELLED): _S.PENDING,
@@ -78,6 +85,7 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         # Whether the answer was lost is unknown: it is offered again, duplicates are harmless.
         (_S.SENDING, _E.RESTARTED): _S.PENDING,
         (_S.SENT, _E.VERIFIED): _S.CONFIRMED,
+        (_S.SENT, _E.BROUGHT): _S.CONFIRMED,
         (_S.SENT, _E.ABSENT): _S.PENDING,
         (_S.SENT, _E.CONFLICT): _S.REJECTED,
         (_S.SENT, _E.RESTARTED): _S.SENT,
@@ -86,9 +94,12 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         (_S.CONFIRMED, _E.CONFLICT): _S.REJECTED,
         (_S.CONFIRMED, _E.RESTARTED): _S.CONFIRMED,
         (_S.HELD, _E.RELEASE): _S.PENDING,
+        (_S.HELD, _E.BROUGHT): _S.CONFIRMED,
         (_S.HELD, _E.REJECT): _S.REJECTED,
         (_S.HELD, _E.RESTARTED): _S.HELD,
         (_S.REJECTED, _E.RETRY): _S.PENDING,
+        # Damaged here, whole at the centre. What a person must decide for other reasons is not brought.
+        (_S.REJECTED, _E.BROUGHT): _S.CONFIRMED,
         (_S.REJECTED, _E.RESTARTED): _S.REJECTED,
     }
 )

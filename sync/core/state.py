@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, OutboxItem, Priority
-from sync.core.effects import CancelTransfer, Effect, MoveItem
+from appliance.domain.values import ItemState, OutboxItem, Priority, TrafficClass
+from sync.core.allowance import Allowance
+from sync.core.effects import CancelTransfer, Effect, MoveItem, Step
 from sync.core.link import Link
 from sync.core.machine import UNDER_WAY, ItemEvent, move
 from sync.core.policy import Policy
+from sync.core.rate import RateEstimator
 from sync.core.retry import BackoffList, Jitter, Why, at_least_asked, backoff_s
 
 
@@ -26,10 +28,18 @@ class Batch:
     """
 
     items: dict[int, OutboxItem]
+    step: Step = Step.FULL
+    beside: bool = False
+    """Previews that go beside a running transfer instead of in its place."""
+    aged: bool = False
+    """An old routine item that goes before STAT ones; it makes way only once it got further."""
+    moved: bool = False
+    """Some bytes of it went over the link."""
     transfer_id: int | None = None
     yielding: bool = False
     """It was asked to make way; what it still holds goes back to wait."""
     accepted: list[OutboxItem] = field(default_factory=list)
+    announced_count: int = 0
     asked_waits_s: list[float] = field(default_factory=list)
     """The times that the destination named when it did not take an item."""
     failed_count: int = 0
@@ -42,6 +52,18 @@ class Batch:
     @property
     def stat(self) -> bool:
         return all(item.priority is Priority.STAT for item in self.items.values())
+
+    @property
+    def traffic_class(self) -> TrafficClass:
+        """That of its least urgent item."""
+        if self.step is Step.ANNOUNCE:
+            return TrafficClass.STAT_PREVIEW if self.stat else TrafficClass.PREVIEW
+        return TrafficClass.STAT if self.stat else TrafficClass.FULL
+
+    @property
+    def fruitful(self) -> bool:
+        """The destination took or learned something."""
+        return bool(self.accepted or self.announced_count)
 
     @property
     def prepared(self) -> bool:
@@ -71,6 +93,12 @@ class Proof:
     """Of the running verification."""
     fresh: dict[int, OutboxItem] = field(default_factory=dict)
     """Just accepted; asked about first. What does not fit in is found by the walk."""
+    stale_maybe: bool = False
+    """The store may hold ``confirmed`` items whose receipt is of an earlier epoch of the centre."""
+    stale_after_item_id: int = 0
+    """How far the walk through those is."""
+    walked_stale: bool = False
+    """The last page was of that walk; the two take turns."""
     recheck: tuple[OutboxItem, ...] = ()
     """Confirmed items to be proved once more before eviction; a later wish replaces it."""
     after_item_id: int = 0
@@ -89,6 +117,12 @@ class Lane:
     destination: str
     link: Link
     backoff: BackoffList
+    announces: bool = False
+    epoch: str = ""
+    """What the centre called its life when it was last heard of."""
+    turn_count: int = 0
+    """Transfers started, those of previews beside another not counted; one in so many is the oldest routine item."""
+    rate: RateEstimator = field(default_factory=RateEstimator)
     batches: list[Batch] = field(default_factory=list)
     asked: bool = False
     """``NeedCandidates`` is not answered yet."""
@@ -96,11 +130,18 @@ class Lane:
     """The store may hold waiting items that were not offered yet."""
     request_count: int = 0
     rest_until_mono_s: float = -math.inf
+    again_after_rest: bool = False
+    """Something was offered that might have gone if the destination did not rest."""
     fruitless_count: int = 0
     """Transfers in a row in which nothing was accepted."""
     lost_count: int = 0
     """Verifications in a row that found accepted items absent and proved none."""
     proof: Proof = field(default_factory=Proof)
+
+    @property
+    def in_line(self) -> list[Batch]:
+        """The batches that take one of the destination's places."""
+        return [batch for batch in self.batches if not batch.beside]
 
     def batch_of(self, item_id: int) -> Batch | None:
         """The batch that holds this item without an outcome."""
@@ -137,7 +178,12 @@ class EngineState:
     """All of it; a new process starts with an empty one and hears ``Restarted``."""
 
     jitter: Jitter
+    allowance: Allowance
     lanes: dict[str, Lane] = field(default_factory=dict)
+    allowed_last: frozenset[TrafficClass] = frozenset()
+    """What might travel when the last event was handled."""
+    edge_mono_s: float | None = None
+    """When the hours of the present link may allow or forbid something next."""
     transfer_id_last: int = 0
     verification_id_last: int = 0
     wishes: dict[int, Wish] = field(default_factory=dict)
@@ -154,6 +200,11 @@ class Turn:
     now: float
     effects: list[Effect] = field(default_factory=list)
 
+    @property
+    def allowed(self) -> frozenset[TrafficClass]:
+        """What may travel now."""
+        return self.state.allowance.allowed(self.now)
+
     def emit(self, effect: Effect | None) -> None:
         """Add an effect, if there is one."""
         if effect is not None:
@@ -166,8 +217,11 @@ class Turn:
         failure: Failure | None = None,
         charged: bool = False,
         actor: str = "sync",
+        announced: bool | None = None,
     ) -> OutboxItem:
-        """The item after ``event``, and the record of it when its state changed; ``charged`` counts an attempt.
+        """The item after ``event``, and the record of it when its state changed.
+
+        ``charged`` counts an attempt; ``announced`` says that the centre knows of it now, or that it must be told anew.
 
         Raises:
             IllegalMove: If the table has no such row.
@@ -175,8 +229,9 @@ class Turn:
         state = move(item.state, event)
         attempt_count = item.attempt_count + charged
         if state is not item.state:
-            self.emit(MoveItem(item.item_id, item.state, state, event.value, attempt_count, failure, actor))
-        return replace(item, state=state, attempt_count=attempt_count)
+            self.emit(MoveItem(item.item_id, item.state, state, event.value, attempt_count, failure, actor, announced))
+        announced = item.announced if announced is None else announced
+        return replace(item, state=state, attempt_count=attempt_count, announced=announced)
 
     def put_off(self, lane: Lane, item: OutboxItem, why: Why, retry_after_s: float | None = None) -> None:
         """Let an item that failed wait for its own deadline."""
@@ -202,7 +257,10 @@ def rest(turn: Turn, lane: Lane, failure_count: int, asked_s: float | None) -> N
 
 def new_lane(destination: str, policy: Policy) -> Lane:
     """A lane of which nothing is known; it is probed at once."""
-    return Lane(destination, Link(destination), BackoffList(policy.limits.backoff_item_count_max))
+    backoff = BackoffList(policy.limits.backoff_item_count_max)
+    announces = destination in policy.announcing
+    link = Link(destination, policy.limits.idle_probe_s if announces else math.inf)
+    return Lane(destination, link, backoff, announces=announces)
 
 
 def unowned(item: OutboxItem) -> bool:

@@ -12,8 +12,11 @@ METHODS = frozenset({"wado", "commitment", "move", "gateway"})
 """Ways of proof that count; each adapter's module says what it compares."""
 
 
-def receipt_fault(item: OutboxItem, receipt: Receipt) -> Failure | None:
-    """Why ``receipt`` does not prove that the destination holds ``item``; ``None`` when it does."""
+def receipt_fault(item: OutboxItem, receipt: Receipt, epoch: str = "") -> Failure | None:
+    """Why ``receipt`` does not prove that the destination holds ``item``; ``None`` when it does.
+
+    ``epoch`` is what the centre calls its life now; empty where it has no name, then a receipt of any counts.
+    """
     if receipt.destination != item.destination:
         return _fault("receipt-destination", "The receipt is from another destination.")
     if receipt.sop_instance_uid != item.sop_instance_uid:
@@ -24,6 +27,8 @@ def receipt_fault(item: OutboxItem, receipt: Receipt) -> Failure | None:
         return _fault("receipt-evidence", "What the destination showed is about other content than was kept here.")
     if receipt.evidence.method not in METHODS:
         return _fault("receipt-method", "The destination proved it in a way that is not accepted here.")
+    if epoch and receipt.evidence.epoch != epoch:
+        return _fault("receipt-epoch", "The receipt is from before the centre was restored from a backup.")
     return None
 
 

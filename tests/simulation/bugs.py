@@ -12,12 +12,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
-from appliance.domain.values import Evidence, ItemState, OutboxItem, Receipt
-from sync.core import delivery, engine, link, machine, proving, schedule
-from sync.core.effects import CancelTransfer, KeepReceipt, MoveItem
+from appliance.domain.values import Evidence, ItemState, OutboxItem, Receipt, TrafficClass
+from sync.core import delivery, engine, link, machine, outcome, proving, schedule, verify
+from sync.core.allowance import Allowance, Hours
+from sync.core.effects import CancelTransfer, KeepReceipt, MoveItem, NoteUsage, Step
 from sync.core.events import (
     CommandGiven,
+    EpochSeen,
     ItemAccepted,
+    ItemAnnounced,
     ItemUnverified,
     LinkChanged,
     PrepareFailed,
@@ -27,8 +30,8 @@ from sync.core.events import (
 from sync.core.machine import ItemEvent
 from sync.core.retention import may_evict
 from sync.core.retry import BackoffList
-from sync.core.state import Turn
-from tests.simulation import model_store, runner, world
+from sync.core.state import Batch, Turn
+from tests.simulation import gateway_adapter, model_store, runner, world
 from tests.simulation.centre import transient
 from tests.simulation.model_store import ModelStore
 from tests.simulation.runner import RunnerModel
@@ -146,7 +149,7 @@ def failed_items_do_not_wait() -> Iterator[None]:
 
 @contextmanager
 def destinations_never_rest() -> Iterator[None]:
-    with patch.object(delivery, "_set_pace", nothing):
+    with patch.object(outcome, "_set_pace", nothing):
         yield
 
 
@@ -197,8 +200,8 @@ def held_items_in_flight_are_forgotten() -> Iterator[None]:
 def scheduler_does_not_look_for_stat() -> Iterator[None]:
     original = schedule.choose
 
-    def changed(candidates: Sequence[OutboxItem], limits: Any) -> tuple[OutboxItem, ...]:
-        return original(sorted(candidates, key=lambda item: item.item_id)[:1], limits)
+    def changed(candidates: Sequence[OutboxItem], limits: Any, announces: bool = False) -> tuple[OutboxItem, ...]:
+        return original(sorted(candidates, key=lambda item: item.item_id)[:1], limits, announces)
 
     with patch.object(schedule, "choose", changed):
         yield
@@ -311,12 +314,157 @@ def damage_is_retried() -> Iterator[None]:
 @contextmanager
 def store_offers_without_urgency() -> Iterator[None]:
     def changed(
-        self: ModelStore, destination: str, count: int, skip: Sequence[int], least_tried_first: bool
+        self: ModelStore, destination: str, count: int, skip: Sequence[int], least_tried_first: bool, *_: Any
     ) -> tuple[OutboxItem, ...]:
         items = [row.item for item_id, row in self.waiting.get(destination, {}).items() if item_id not in skip]
         return tuple(sorted(items, key=model_store._age)[:count])
 
     with patch.object(ModelStore, "candidates", changed):
+        yield
+
+
+@contextmanager
+def announced_counts_as_accepted() -> Iterator[None]:
+    def changed(original: Callable[[Turn, Any], None], turn: Turn, event: ItemAnnounced) -> None:
+        for lane in turn.state.lanes.values():
+            for batch in lane.batches:
+                if batch.transfer_id == event.transfer_id:
+                    batch.step = Step.FULL
+        engine._HANDLERS[ItemAccepted](turn, ItemAccepted(event.transfer_id, event.item_id))
+
+    with handler(ItemAnnounced, changed):
+        yield
+
+
+@contextmanager
+def epochs_are_not_heard() -> Iterator[None]:
+    with handler(EpochSeen, nothing):
+        yield
+
+
+@contextmanager
+def another_epoch_is_remembered_and_nothing_is_asked_again() -> Iterator[None]:
+    with patch.object(proving, "_ask_for_stale", lambda _, lane: setattr(lane.proof, "stale_maybe", False)):
+        yield
+
+
+@contextmanager
+def a_proof_of_any_epoch_counts() -> Iterator[None]:
+    def changed(item: OutboxItem, receipt: Receipt, epoch: str = "") -> Any:
+        return verify.receipt_fault(item, receipt)
+
+    with patch.object(proving, "receipt_fault", changed):
+        yield
+
+
+@contextmanager
+def store_forgets_of_which_epoch_a_receipt_is() -> Iterator[None]:
+    def changed(self: ModelStore, destination: str, *_: Any) -> tuple[OutboxItem, ...]:
+        return ()
+
+    with patch.object(ModelStore, "confirmed_in_another_epoch", changed):
+        yield
+
+
+@contextmanager
+def idle_gateways_are_not_asked_for_their_epoch() -> Iterator[None]:
+    with patch("sync.core.state.Link", lambda destination, _: link.Link(destination)):
+        yield
+
+
+@contextmanager
+def announced_stays_after_a_restore() -> Iterator[None]:
+    def changed(self: ModelStore, destination: str, epoch: str) -> None:
+        self.epochs[destination] = epoch
+
+    with patch.object(ModelStore, "_note_epoch", changed):
+        yield
+
+
+@contextmanager
+def absent_items_stay_announced() -> Iterator[None]:
+    original = Turn.move
+
+    def changed(self: Turn, item: OutboxItem, event: ItemEvent, *rest: Any, **named: Any) -> OutboxItem:
+        if event is ItemEvent.ABSENT:
+            named["announced"] = None
+        return original(self, item, event, *rest, **named)
+
+    with patch.object(Turn, "move", changed):
+        yield
+
+
+@contextmanager
+def a_preview_that_cannot_be_made_blocks_its_item() -> Iterator[None]:
+    with patch.object(outcome, "_announcing_given_up", nothing):
+        yield
+
+
+@contextmanager
+def previews_wait_in_line() -> Iterator[None]:
+    with patch.object(delivery, "_go_beside", nothing):
+        yield
+
+
+@contextmanager
+def whole_images_go_before_previews() -> Iterator[None]:
+    upside_down = {**schedule.RANK, TrafficClass.FULL: 2, TrafficClass.PREVIEW: 3}
+    with patch.object(schedule, "RANK", upside_down):
+        yield
+
+
+@contextmanager
+def budgets_are_ignored() -> Iterator[None]:
+    with patch.object(Allowance, "spend", nothing):
+        yield
+
+
+@contextmanager
+def used_bytes_are_not_kept() -> Iterator[None]:
+    original = ModelStore.apply
+
+    def changed(self: ModelStore, records: Sequence[Any], *rest: Any) -> list[OutboxItem]:
+        return original(self, [record for record in records if not isinstance(record, NoteUsage)], *rest)
+
+    with patch.object(ModelStore, "apply", changed):
+        yield
+
+
+@contextmanager
+def hours_are_ignored() -> Iterator[None]:
+    with patch.object(Hours, "hold", lambda *_: True):
+        yield
+
+
+@contextmanager
+def hours_end_only_for_what_has_not_begun() -> Iterator[None]:
+    original = Batch.ask_to_yield
+
+    def changed(self: Batch) -> Any:
+        return None if self.transfer_id is not None and not self.stat else original(self)
+
+    with patch.object(Batch, "ask_to_yield", changed):
+        yield
+
+
+@contextmanager
+def the_oldest_never_has_its_turn() -> Iterator[None]:
+    with patch.object(delivery, "_overtakes", lambda *_: False):
+        yield
+
+
+@contextmanager
+def it_is_always_the_turn_of_the_oldest() -> Iterator[None]:
+    with patch.object(delivery, "_is_turn_of_oldest", lambda *_: True):
+        yield
+
+
+@contextmanager
+def gateway_keeps_nothing_of_a_cut_append() -> Iterator[None]:
+    def cut_short(self: gateway_adapter.Append, now: float) -> int:
+        return int(max(0.0, now - self.started_s - self.path.rtt_s) * self.path.rate_bytes_per_s)
+
+    with patch.object(gateway_adapter.Append, "cut_short", cut_short):
         yield
 
 
@@ -350,19 +498,37 @@ BUGS = (
     _bug(lost_states_are_ignored, "act-before-commit", "not-delivered", "command"),
     _bug(restart_leaves_items_half_way, "not-delivered"),
     _bug(back_off_never_ends, "not-delivered", "hot-loop"),
-    _bug(absent_items_are_not_sent_again, "not-delivered"),
+    _bug(absent_items_are_not_sent_again, "not-delivered", "confirmed"),
     _bug(held_items_in_flight_are_forgotten, "command"),
     _bug(stat_does_not_overtake, "stat-waits"),
-    _bug(store_offers_without_urgency, "stat-waits"),
-    _bug(scheduler_does_not_look_for_stat, "stat-waits"),
+    _bug(store_offers_without_urgency, "stat-waits", "hot-loop"),
+    _bug(scheduler_does_not_look_for_stat, "stat-waits", "unseen"),
     _bug(runner_ignores_cancelling, "stat-waits"),
     _bug(a_move_is_not_journalled, "journal"),
     _bug(an_io_error_ends_the_task, "not-delivered", "command"),
     _bug(transfer_numbers_start_anew, "raised"),
     _bug(any_retry_after_is_obeyed, "not-delivered"),
-    _bug(alarms_are_forgotten, "not-delivered"),
+    _bug(alarms_are_forgotten, "idle", "unseen"),
     _bug(a_released_item_skips_the_check, "illegal-move"),
     _bug(damage_is_retried, "not-delivered"),
+    _bug(announced_counts_as_accepted, "not-delivered", "hot-loop", "confirmed", "unseen"),
+    _bug(epochs_are_not_heard, "confirmed"),
+    _bug(another_epoch_is_remembered_and_nothing_is_asked_again, "confirmed"),
+    _bug(a_proof_of_any_epoch_counts, "confirmed"),
+    _bug(store_forgets_of_which_epoch_a_receipt_is, "confirmed"),
+    _bug(idle_gateways_are_not_asked_for_their_epoch, "confirmed"),
+    _bug(announced_stays_after_a_restore, "unseen"),
+    _bug(absent_items_stay_announced, "unseen"),
+    _bug(a_preview_that_cannot_be_made_blocks_its_item, "not-delivered"),
+    _bug(previews_wait_in_line, "unseen"),
+    _bug(whole_images_go_before_previews, "unseen"),
+    _bug(budgets_are_ignored, "budget"),
+    _bug(used_bytes_are_not_kept, "budget"),
+    _bug(hours_are_ignored, "hours"),
+    _bug(hours_end_only_for_what_has_not_begun, "hours", "stat-waits"),
+    _bug(the_oldest_never_has_its_turn, "starves"),
+    _bug(it_is_always_the_turn_of_the_oldest, "stat-waits"),
+    _bug(gateway_keeps_nothing_of_a_cut_append, "sent-again"),
 )
 
 

@@ -13,12 +13,20 @@ from sync.core.effects import (
     KeepReceipt,
     MoveItem,
     NeedCandidates,
+    NeedConfirmed,
     NeedSent,
     PrepareItems,
     ProbeLink,
     StartTransfer,
     StartVerification,
+    Step,
 )
+from sync.core.state import Lane
+from tests.simulation.gateway import Gateway
+from tests.simulation.model_store import traffic_class
+from tests.simulation.violation import Violation
+
+__all__ = ["LEGAL_MOVES", "Checkers", "Violation"]
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -29,6 +37,7 @@ PROBES_PER_MINUTE_MAX = 40
 ABSENCES_PER_MINUTE_MAX = 40
 EVENTS_PER_INSTANT_MAX = 400
 STAT_WAITS_S_MAX = 5.0
+OVERDUE_S_MAX = 60.0
 
 _S = ItemState
 LEGAL_MOVES = frozenset(
@@ -44,14 +53,6 @@ LEGAL_MOVES = frozenset(
     }
 )
 """The table once more, by hand: which states may follow which, whatever the reason."""
-
-
-class Violation(AssertionError):
-    """A promise was broken; ``rule`` names it, so that shrinking keeps to the same one."""
-
-    def __init__(self, rule: str, text: str) -> None:
-        super().__init__(f"{rule}: {text}")
-        self.rule = rule
 
 
 @dataclass(slots=True)
@@ -88,9 +89,11 @@ class Checkers:
                     raise Violation("illegal-move", f"{effect}")
             elif isinstance(effect, NeedCandidates):
                 action_count += 1
-                if len(effect.skip_item_ids) > limits.backoff_item_count_max + limits.transfer_item_count_max:
+                if len(effect.skip_item_ids) > limits.backoff_item_count_max + self._in_flight_max():
                     raise Violation("unbounded", "too many items to skip")
-            elif isinstance(effect, NeedSent | PrepareItems | StartTransfer | StartVerification | ProbeLink):
+            elif isinstance(
+                effect, NeedSent | NeedConfirmed | PrepareItems | StartTransfer | StartVerification | ProbeLink
+            ):
                 action_count += 1
         if action_count > 6 * len(world.script.destinations):
             raise Violation("unbounded", f"{action_count} actions for one event")
@@ -99,12 +102,16 @@ class Checkers:
         self.in_backoff = in_backoff
         for lane in world.engine.state.lanes.values():
             if (
-                sum(len(batch.items) for batch in lane.batches) > limits.transfer_item_count_max
+                sum(len(batch.items) for batch in lane.batches) > self._in_flight_max()
                 or len(lane.backoff) > limits.backoff_item_count_max
                 or len(lane.proof.fresh) > limits.candidate_count_max
                 or len(lane.proof.running) > limits.candidate_count_max
             ):
                 raise Violation("unbounded", f"lane {lane.destination} remembers too much")
+
+    def _in_flight_max(self) -> int:
+        limits = self.world.policy.limits
+        return max(limits.transfer_item_count_max, limits.announce_item_count_max) + limits.announce_item_count_max
 
     def _rate(self, marks: dict[str, deque[float]], destination: str, count_max: int, what: str) -> None:
         times = marks.setdefault(destination, deque())
@@ -160,34 +167,124 @@ class Checkers:
             state = self.world.store.rows[item.item_id].item.state
             if state is not ItemState.SENDING:
                 raise Violation("act-before-commit", f"item {item.item_id} is sent while it is {state}")
-        if len(action.items) > self.world.policy.limits.transfer_item_count_max:
+        limits, announces = self.world.policy.limits, action.step is Step.ANNOUNCE
+        item_count_max = limits.announce_item_count_max if announces else limits.transfer_item_count_max
+        if len(action.items) > item_count_max:
             raise Violation("unbounded", f"{len(action.items)} items in one transfer")
+        classes = {traffic_class(item, action.destination in self.world.policy.announcing) for item in action.items}
+        if len(classes) > 1 and len({item.priority for item in action.items}) > 1:
+            raise Violation("mixed", f"transfer {action.transfer_id} holds {sorted(classes)}")
+        if any(item.announced for item in action.items) and announces:
+            raise Violation("announced-again", f"transfer {action.transfer_id} tells what was told")
+        stat, unseen = None, None
         if any(item.priority is not Priority.STAT for item in action.items):
-            self._no_stat_waits(action.destination, 0.0)
+            stat = self._stat_that_waits(action.destination, 0.0)
+        if action.step is Step.FULL and action.destination in self.world.policy.announcing:
+            unseen = self._unseen_that_waits(action)
+        excused = self.world.traffic.excuses(action)
+        if (stat is not None or unseen is not None) and not excused:
+            if stat is not None:
+                raise Violation("stat-waits", f"STAT item {stat} waits behind routine ones")
+            raise Violation("unseen", f"item {unseen} waits to be announced behind whole images")
+        if action.step is Step.FULL:
+            self._shown_before(action)
+        self.world.traffic.transfer_starts(action)
 
-    def item_is_sent(self, item: OutboxItem, sha256: str) -> None:
+    def _shown_before(self, action: StartTransfer) -> None:
+        """What counts as announced is shown at the gateway, unless showing it was given up."""
+        gateway = self.world.centres[action.destination]
+        if not isinstance(gateway, Gateway) or self.world.store.epochs.get(gateway.name) != gateway.epoch:
+            return
+        for item in action.items:
+            given_up = item.attempt_count >= self.world.policy.limits.announce_attempt_count_max
+            if item.announced and not given_up and item.sop_instance_uid not in gateway.told:
+                raise Violation("unseen", f"item {item.item_id} counts as announced and {gateway.name} knows nothing")
+
+    def _unseen_that_waits(self, action: StartTransfer) -> int | None:
+        """Before whole images: an item as urgent that could be announced first and is known for a while."""
+        lane = self.world.engine.state.lanes[action.destination]
+        urgency = min((item.priority is not Priority.STAT) for item in action.items)
+        if self.world.io_troubled_recently() or not lane.link.up:
+            return None
+        for item_id, row in self.world.store.waiting.get(action.destination, {}).items():
+            if row.item.announced or (row.item.priority is not Priority.STAT) > urgency:
+                continue
+            if self.world.script.rules and self.world.traffic.may_be_stopped(row.item):
+                continue
+            if self._is_eligible(item_id, lane) and self._waits_s(item_id) > STAT_WAITS_S_MAX:
+                return item_id
+        return None
+
+    def item_is_sent(self, item: OutboxItem, sha256: str, action: StartTransfer) -> None:
         """Before the bytes of one item leave."""
         if sha256 != item.sha256:
             raise Violation("wrong-bytes", f"item {item.item_id} leaves with bytes that were not checked")
-        if self.world.store.rows[item.item_id].item.priority is not Priority.STAT:
-            self._no_stat_waits(item.destination, STAT_WAITS_S_MAX)
+        if action.transfer_id not in self.world.traffic.aged:
+            self._no_stat_waits(item)
 
-    def _no_stat_waits(self, destination: str, for_s: float) -> None:
-        """No eligible STAT item is known for longer than ``for_s``; events of one instant may share a commit."""
-        lane = self.world.engine.state.lanes.get(destination)
-        if lane is None or self.world.io_troubled_recently():
+    def append_starts(self, action: StartTransfer, item: OutboxItem) -> None:
+        """Before one append of an item leaves for a gateway."""
+        if self.world.traffic.append_starts(action, item):
             return
+        self._no_stat_waits(item)
+        lane = self.world.engine.state.lanes.get(action.destination)
+        if lane is None or lane.asked or any(batch.beside for batch in lane.batches):
+            return  # something goes beside it, or will in a moment
+        if self.world.now < lane.rest_until_mono_s:
+            return
+        unseen = self._unseen_that_waits(action)
+        if unseen is not None and action.transfer_id not in self.world.traffic.aged:
+            raise Violation("unseen", f"item {unseen} waits to be announced while a whole image goes on")
+
+    def _no_stat_waits(self, item: OutboxItem) -> None:
+        if self.world.store.rows[item.item_id].item.priority is Priority.STAT:
+            return
+        waiting = self._stat_that_waits(item.destination, STAT_WAITS_S_MAX)
+        if waiting is not None:
+            raise Violation("stat-waits", f"STAT item {waiting} waits while a routine one is sent")
+
+    def _stat_that_waits(self, destination: str, for_s: float) -> int | None:
+        """A STAT item that could go and is known for longer than ``for_s``; one instant's events may share a commit."""
+        lane = self.world.engine.state.lanes.get(destination)
+        if lane is None or not lane.link.up or self.world.io_troubled_recently():
+            return None
         for item_id, row in self.world.store.waiting.get(destination, {}).items():
-            if row.item.priority is not Priority.STAT or row.notified_mono_s is None or item_id in lane.backoff:
+            if row.item.priority is Priority.STAT and self._is_eligible(item_id, lane):
+                if self.world.script.rules and self.world.traffic.may_be_stopped(row.item):
+                    continue
+                if self._waits_s(item_id) > for_s:
+                    return item_id
+        return None
+
+    def _is_eligible(self, item_id: int, lane: Lane) -> bool:
+        row = self.world.store.rows[item_id]
+        return row.notified_mono_s is not None and item_id not in lane.backoff and lane.batch_of(item_id) is None
+
+    def nothing_is_forgotten(self) -> None:
+        """Now and then: no alarm is overdue, and where nothing is under way nothing waits that could go."""
+        world = self.world
+        if not world.runner.idle or world.io_troubled_recently():
+            return
+        for lane in world.engine.state.lanes.values():
+            if not lane.link.up:
                 continue
-            since = (
-                row.notified_mono_s,
-                self.world.waiting_since.get(item_id, 0.0),
-                self.backed_off_at.get(item_id, 0.0),
-            )
-            waits_s = self.world.now - max(since)
-            if waits_s > for_s and lane.batch_of(item_id) is None:
-                raise Violation("stat-waits", f"STAT item {item_id} waits behind routine ones")
+            earliest = lane.backoff.earliest()
+            if earliest is not None and earliest < world.now - OVERDUE_S_MAX:
+                raise Violation("idle", f"back-off at {lane.destination} ended {world.now - earliest:.0f} s ago")
+            if lane.batches or lane.asked or world.now < lane.rest_until_mono_s + OVERDUE_S_MAX:
+                continue
+            for item_id, row in world.store.waiting.get(lane.destination, {}).items():
+                could_go = self._is_eligible(item_id, lane) and not world.traffic.may_be_stopped(row.item)
+                if could_go and self._waits_s(item_id) > OVERDUE_S_MAX:
+                    raise Violation("idle", f"item {item_id} waits and {lane.destination} is left alone")
+
+    def _waits_s(self, item_id: int) -> float:
+        since = (
+            self.world.store.rows[item_id].notified_mono_s or 0.0,
+            self.world.waiting_since.get(item_id, 0.0),
+            self.backed_off_at.get(item_id, 0.0),
+        )
+        return self.world.now - max(since)
 
     def evicted(self, sop_instance_uid: str) -> None:
         """Before a blob is removed: confirmed everywhere, looked at again, and truly there."""
@@ -224,5 +321,6 @@ class Checkers:
             if not world.is_settled(row):
                 text = f"item {row.item.item_id} is {row.item.state} after {world.now:.0f} s; {row.failure}"
                 raise Violation("not-delivered", text)
+        world.traffic.all_delivered()
         if world.store.open_commands:
             raise Violation("command", f"commands {sorted(world.store.open_commands)} were never finished")

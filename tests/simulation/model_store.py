@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import itertools
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, OutboxItem, Priority, Receipt
+from appliance.domain.values import ItemState, LinkKind, OutboxItem, Priority, Receipt, TrafficClass
 from sync.core.effects import (
     CloseTransfer,
     FinishCommand,
     KeepReceipt,
     MoveItem,
     NoteDamage,
+    NoteEpoch,
     NoteFailure,
     NoteLink,
+    NoteRate,
     NoteRecheck,
+    NoteUsage,
     OpenTransfer,
     Record,
     SetPriority,
@@ -37,6 +41,7 @@ class Row:
     failure: Failure | None = None
     receipt: Receipt | None = None
     receipt_at_s: float = 0.0
+    receipt_epoch: str = ""
     receipt_clock_trusted: bool = True
     rechecked_at_s: float | None = None
     damaged: bool = False
@@ -66,6 +71,10 @@ class ModelStore:
     transfer_id_last: int = 0
     open_commands: dict[int, tuple[str, str]] = field(default_factory=dict)
     """Kind and study by command id."""
+    epochs: dict[str, str] = field(default_factory=dict)
+    usage: dict[tuple[str, LinkKind], int] = field(default_factory=dict)
+    """Bytes by day and kind of link."""
+    coded_bytes: dict[int, int] = field(default_factory=dict)
 
     def add(self, item: OutboxItem) -> None:
         """Intake's transaction."""
@@ -87,6 +96,7 @@ class ModelStore:
                     row = self.rows[item_id]
                     if row.receipt is not None and row.receipt.sha256 == receipt.sha256:
                         row.rechecked_at_s = wall_s if clock_trusted else None
+                        row.receipt_epoch = receipt.evidence.epoch
                 case NoteFailure(item_id, failure):
                     self.rows[item_id].failure = failure
                 case NoteDamage(item_id, _):
@@ -100,13 +110,18 @@ class ModelStore:
                         raise Refused(f"transfer {transfer_id} was given before")
                     self.transfer_id_last = transfer_id
                     self.open_transfers.add(transfer_id)
-                case CloseTransfer(transfer_id):
+                case CloseTransfer(transfer_id, coded=coded):
                     if transfer_id not in self.open_transfers:
                         raise Refused(f"transfer {transfer_id} is not open")
                     self.open_transfers.discard(transfer_id)
+                    self.coded_bytes.update(coded)
+                case NoteEpoch(destination, epoch):
+                    self._note_epoch(destination, epoch)
+                case NoteUsage(kind, day, link_bytes):
+                    self.usage[day, kind] = self.usage.get((day, kind), 0) + link_bytes
                 case FinishCommand(command_id):
                     self.open_commands.pop(command_id, None)
-                case KeepReceipt() | NoteLink():
+                case KeepReceipt() | NoteLink() | NoteRate():
                     pass  # a receipt goes with its move
         return lost
 
@@ -121,8 +136,10 @@ class ModelStore:
             if not self._receipt_fits(row.item, receipt):
                 raise Refused(f"the receipt is not about item {record.item_id}")
             row.receipt, row.receipt_at_s, row.receipt_clock_trusted = receipt, wall_s, clock_trusted
+            row.receipt_epoch = receipt.evidence.epoch
             row.rechecked_at_s = None
-        row.item = replace(row.item, state=record.to_state, attempt_count=record.attempt_count)
+        announced = row.item.announced if record.announced is None else record.announced
+        row.item = replace(row.item, state=record.to_state, attempt_count=record.attempt_count, announced=announced)
         row.failure = record.failure
         waiting = self.waiting[row.item.destination]
         if record.to_state in (ItemState.PENDING, ItemState.READY):
@@ -132,21 +149,63 @@ class ModelStore:
         self.journal.append(Line(record.item_id, record.event, record.from_state, record.to_state))
         return True
 
+    def _note_epoch(self, destination: str, epoch: str) -> None:
+        before = self.epochs.get(destination, "")
+        if epoch == before:
+            return
+        self.epochs[destination] = epoch
+        for row in self.rows.values() if before else ():
+            if row.item.destination == destination and row.item.state is not ItemState.CONFIRMED:
+                row.item = replace(row.item, announced=False)
+
     def _receipt_fits(self, item: OutboxItem, receipt: Receipt) -> bool:
         said = (receipt.sha256, receipt.evidence.sha256, receipt.sop_instance_uid, receipt.destination)
         return said == (item.sha256, item.sha256, item.sop_instance_uid, item.destination)
 
     def candidates(
-        self, destination: str, count: int, skip: Collection[int], least_tried_first: bool
+        self,
+        destination: str,
+        count: int,
+        skip: Collection[int],
+        least_tried_first: bool,
+        classes: Sequence[TrafficClass] = tuple(TrafficClass),
+        announces: bool = False,
     ) -> tuple[OutboxItem, ...]:
         """As ``appliance.store.outbox.candidates``."""
         left_out = set(skip)
-        items = [row.item for item_id, row in self.waiting.get(destination, {}).items() if item_id not in left_out]
-        if least_tried_first:
-            items.sort(key=lambda i: (i.priority is not Priority.STAT, i.attempt_count, *_age(i)))
-        else:
-            items.sort(key=lambda i: (i.priority is not Priority.STAT, *_age(i)))
-        return tuple(items[:count])
+        ranks = {each: rank for rank, each in enumerate(TrafficClass) if each in classes}
+        found = []
+        for item_id, row in self.waiting.get(destination, {}).items():
+            rank = ranks.get(traffic_class(row.item, announces))
+            if rank is not None and item_id not in left_out:
+                tries = row.item.attempt_count if least_tried_first else 0
+                found.append((rank, tries, *_age(row.item), row.item))
+        found.sort(key=lambda each: each[:-1])
+        return tuple(each[-1] for each in found[:count])
+
+    def oldest_routine(
+        self, destination: str, skip: Collection[int], classes: Sequence[TrafficClass], announces: bool
+    ) -> OutboxItem | None:
+        """As ``appliance.store.outbox.oldest_routine``."""
+        routine = [each for each in classes if each in (TrafficClass.PREVIEW, TrafficClass.FULL)]
+        everything = self.candidates(destination, len(self.rows), skip, False, routine, announces)
+        return min(everything, key=_age, default=None)
+
+    def confirmed_in_another_epoch(
+        self, destination: str, epoch: str, after_item_id: int, count: int, evicted_uids: Collection[str] = ()
+    ) -> tuple[OutboxItem, ...]:
+        """As ``appliance.store.outbox.confirmed_in_another_epoch``."""
+        found = (
+            row.item
+            for item_id, row in self.rows.items()
+            if item_id > after_item_id
+            and row.item.state is ItemState.CONFIRMED
+            and row.item.destination == destination
+            and row.receipt_epoch != epoch
+            and not row.damaged
+            and row.item.sop_instance_uid not in evicted_uids
+        )
+        return tuple(itertools.islice(found, count))
 
     def sent_items(self, destination: str, count: int, after_item_id: int) -> tuple[OutboxItem, ...]:
         """As ``appliance.store.outbox.sent_after``; ids grow with arrival, so the dict is in their order."""
@@ -166,6 +225,14 @@ class ModelStore:
     def of_study(self, study_instance_uid: str) -> tuple[OutboxItem, ...]:
         """All items of a study."""
         return tuple(row.item for row in self.rows.values() if row.item.study_instance_uid == study_instance_uid)
+
+
+def traffic_class(item: OutboxItem, announces: bool) -> TrafficClass:
+    """Once more by hand, so that a mistake of the core's is none of the model's."""
+    stat = item.priority is Priority.STAT
+    if announces and not item.announced:
+        return TrafficClass.STAT_PREVIEW if stat else TrafficClass.PREVIEW
+    return TrafficClass.STAT if stat else TrafficClass.FULL
 
 
 def _age(item: OutboxItem) -> tuple[float, int, int]:

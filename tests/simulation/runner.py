@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, get_args
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import OutboxItem, Receipt
+from appliance.domain.values import ItemState, OutboxItem, Receipt
 from sync.core.effects import (
     Action,
     CancelTransfer,
     Effect,
     MoveItem,
     NeedCandidates,
+    NeedConfirmed,
     NeedSent,
+    NoteEpoch,
     PrepareItems,
     ProbeLink,
     Record,
@@ -28,13 +30,17 @@ from sync.core.effects import (
     StartVerification,
 )
 from sync.core.events import (
+    BytesMoved,
     CandidatesOffered,
+    ConfirmedOffered,
+    EpochSeen,
     Event,
     ItemAccepted,
     ItemFailed,
     ItemUnverified,
     ItemVerified,
     LinkChanged,
+    LinkKindChanged,
     Prepared,
     PrepareFailed,
     SentOffered,
@@ -43,13 +49,16 @@ from sync.core.events import (
     VerificationEnded,
     WorkArrived,
 )
-from tests.simulation.centre import Answer, link_failure, permanent, transient
+from tests.simulation.centre import Answer, Centre, link_failure, permanent, transient
+from tests.simulation.gateway import Gateway
+from tests.simulation.gateway_adapter import Talking
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 RECORDS: tuple[type, ...] = get_args(Record)
 STALL_S = 30.0
+CLOCK_S = 300.0
 
 
 @dataclass(slots=True)
@@ -64,6 +73,8 @@ class RunnerModel:
     started: bool = False
     retry_count: int = 0
     cancelled: set[int] = field(default_factory=set)
+    epochs: dict[str, str] = field(default_factory=dict)
+    """What each gateway was last heard to call its life."""
 
     @property
     def idle(self) -> bool:
@@ -75,9 +86,32 @@ class RunnerModel:
             self._again(self.recover)
             return
         self.started = True
+        self.feed(LinkKindChanged(self.world.link_kind))
+        self.tell_the_clock()
         self.feed(self.world.restarted_event())
         if self.world.runner is self:
             self.look_for_commands()
+
+    def tell_the_clock(self) -> None:
+        """Now and every few minutes: what it says, and what stands in the store of this day's bytes."""
+        if self.world.runner is not self:
+            return
+        self._drain()
+        if not self.stuck:
+            self.world.check.nothing_is_forgotten()
+            self.feed(self.world.clock_event())
+        self.world.later(CLOCK_S, self.tell_the_clock)
+
+    def hear_epoch(self, destination: str) -> None:
+        """A gateway says in every answer which life it lives; passed on before anything else of that answer."""
+        centre = self.world.centres[destination]
+        if isinstance(centre, Gateway) and self.epochs.get(destination) != centre.epoch:
+            self.epochs[destination] = centre.epoch
+            self.feed(EpochSeen(destination, centre.epoch))
+
+    def finds_good(self, found_sha256: str, wanted_sha256: str) -> bool:
+        """As ``bytes_are_good`` below, for adapters in other modules."""
+        return bytes_are_good(found_sha256, wanted_sha256)
 
     def look_for_commands(self) -> None:
         if not self.started:
@@ -124,6 +158,7 @@ class RunnerModel:
     def _handle(self, event: Event) -> list[Effect]:
         world = self.world
         effects = world.engine.handle(event, world.now)
+        world.traffic.told(event)
         if isinstance(event, WorkArrived):
             for row in world.store.rows.values():
                 if row.notified_mono_s is None:
@@ -148,6 +183,8 @@ class RunnerModel:
         for record in records:
             if isinstance(record, MoveItem):
                 world.waiting_since[record.item_id] = world.now
+            elif isinstance(record, NoteEpoch):  # what waited to be sent waits to be announced anew
+                world.waiting_since.update(dict.fromkeys(world.store.waiting.get(record.destination, {}), world.now))
         world.check.committed(records)
         if world.cut_armed == "after-commit" and records:
             world.cut()
@@ -167,12 +204,17 @@ class RunnerModel:
                 self._offer_candidates(action)
             case NeedSent():
                 self._offer_sent(action)
+            case NeedConfirmed():
+                self._offer_confirmed(action)
             case PrepareItems():
                 for item in action.items:
                     self.world.later(self._read_s(item), lambda item=item: self._prepare(item))  # type: ignore[misc]  # as in World.run
             case StartTransfer():
                 self.world.check.transfer_starts(action)
-                Sending(self, action).next_item()
+                if isinstance(self.world.centres[action.destination], Gateway):
+                    Talking(self, action).next_item()
+                else:
+                    Sending(self, action).next_item()
             case StartVerification():
                 self._verify(action)
             case CancelTransfer(transfer_id):
@@ -187,10 +229,14 @@ class RunnerModel:
         if self.world.io_fails():
             self._again(lambda: self._offer_candidates(action))
             return
-        items = self.world.store.candidates(
-            action.destination, action.count, action.skip_item_ids, action.least_tried_first
+        store, destination, skip = self.world.store, action.destination, action.skip_item_ids
+        items = store.candidates(
+            destination, action.count, skip, action.least_tried_first, action.classes, action.announces
         )
-        self._soon(CandidatesOffered(action.destination, items))
+        oldest = None
+        if action.with_oldest:
+            oldest = store.oldest_routine(destination, skip, action.classes, action.announces)
+        self._soon(CandidatesOffered(destination, items, oldest))
 
     def _offer_sent(self, action: NeedSent) -> None:
         if self.world.io_fails():
@@ -201,6 +247,15 @@ class RunnerModel:
                 action.destination, self.world.store.sent_items(action.destination, action.count, action.after_item_id)
             )
         )
+
+    def _offer_confirmed(self, action: NeedConfirmed) -> None:
+        if self.world.io_fails():
+            self._again(lambda: self._offer_confirmed(action))
+            return
+        items = self.world.store.confirmed_in_another_epoch(
+            action.destination, action.epoch, action.after_item_id, action.count, self.world.evicted
+        )
+        self._soon(ConfirmedOffered(action.destination, items))
 
     def _soon(self, event: Event) -> None:
         """Deliver it after other things may have come in between."""
@@ -222,6 +277,7 @@ class RunnerModel:
             if not path.up or centre.feels("portal"):
                 self.feed(LinkChanged(destination, False, link_failure("unreachable")))
             else:
+                self.hear_epoch(destination)
                 self.feed(LinkChanged(destination, True))
 
         self.world.later(path.rtt_s, answer)
@@ -237,8 +293,9 @@ class RunnerModel:
                 if not path.up or path.clogged or path.break_count != break_count:
                     failure = link_failure("verify-broken")
                     break
+                self.hear_epoch(action.destination)
                 looks.append(self._show(item))
-            if looks and not any(looks):
+            if looks and not any(looks) and any(item.state is ItemState.SENT for item in action.items):
                 self.world.check.verification_found_nothing(action.destination)
             self.feed(VerificationEnded(action.verification_id, failure))
 
@@ -283,7 +340,7 @@ class Sending:
             self.runner.feed(ItemFailed(action.transfer_id, item.item_id, transient("digest-mismatch")))
             self._go_on()
             return
-        world.check.item_is_sent(item, found_sha256)
+        world.check.item_is_sent(item, found_sha256, action)
         break_count = path.break_count
         if path.clogged:
             world.later(STALL_S, lambda: self._end(link_failure("stalled")))
@@ -294,6 +351,7 @@ class Sending:
     def _arrived(self, item: OutboxItem, break_count: int) -> None:
         world = self.runner.world
         path, centre = world.paths[self.action.destination], world.centres[self.action.destination]
+        assert isinstance(centre, Centre)
         broken = not path.up or path.break_count != break_count
         if broken and world.rng.random() < 0.5:
             self._end(link_failure())
@@ -324,6 +382,8 @@ class Sending:
         else:
             self.accepted_count += 1
             self.bytes_sent += item.size_bytes
+            moved = BytesMoved(self.action.destination, transfer_id, item.size_bytes, 1.0)
+            self.runner.feed(moved)
             self.runner.feed(ItemAccepted(transfer_id, item.item_id))
             if answer.twice:
                 self.runner.feed(ItemAccepted(transfer_id, item.item_id))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from appliance.domain.values import LinkKind
 
 SCRIPT_S = 5400.0
 """Virtual seconds of trouble; then everything heals."""
@@ -32,6 +34,9 @@ MOODS = (
 POISONS = ("busy", "break-link", "end-attempt", "error", "lost")
 """What one instance may always cause until the centre is mended."""
 
+NO_PREVIEW = "no-preview"
+"""At a gateway: whatever makes the preview of this image dies of it, for ever."""
+
 CUTS = ("now", "before-commit", "after-commit")
 
 
@@ -48,16 +53,48 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of link may be used for; hours are seconds of the day between which full items may go."""
+
+    kind: LinkKind
+    budget_bytes: int = 0
+    budget_stops_stat: bool = False
+    hours: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """One run: the seed also drives the chances of single messages."""
 
     seed: int
     destinations: tuple[str, ...]
     happenings: tuple[Happening, ...]
+    gateways: tuple[str, ...] = ()
+    """Those of the destinations that are gateways."""
+    rules: tuple[Rule, ...] = ()
 
 
 def draw(seed: int) -> Script:
-    """The script of ``seed``; each seed has only some kinds of trouble, so that rare pairs meet often."""
+    """The script of ``seed``: old destinations in some, gateways in others, both in the rest."""
+    script = draw_plain(seed)
+    rng = random.Random(f"gateways {seed}")  # dice of its own: the scripts from before there were gateways stay
+    gateways = tuple(name for name in script.destinations if rng.random() < 0.6)
+    if not gateways:
+        return script
+    happenings, rules = list(script.happenings), script.rules
+    if rng.random() < 0.5:
+        happenings.extend(_gateway_troubles(rng, gateways))
+    if rng.random() < 0.25:
+        happenings.extend(_stat_streams(rng))
+    if gateways == script.destinations and rng.random() < 0.4:
+        rules = _rules(rng)
+        happenings.extend(_kinds(rng))
+    ordered = tuple(sorted(happenings, key=lambda happening: happening.at_s))
+    return replace(script, happenings=ordered, gateways=gateways, rules=rules)
+
+
+def draw_plain(seed: int) -> Script:
+    """What happens to destinations of any kind; each seed has only some trouble, so that rare pairs meet often."""
     rng = random.Random(seed)
     destinations = DESTINATIONS if rng.random() < 0.3 else DESTINATIONS[:1]
     happenings = [*_arrivals(rng)]
@@ -166,3 +203,55 @@ def _poisons(rng: random.Random, destinations: tuple[str, ...]) -> list[Happenin
         Happening(_at(rng), "poison", rng.choice(destinations), rng.choice(POISONS), rng.random())
         for _ in range(rng.randint(1, 2))
     ]
+
+
+def _gateway_troubles(rng: random.Random, gateways: tuple[str, ...]) -> list[Happening]:
+    """What only a gateway can do wrong, or what hurts it most."""
+    made = []
+    for _ in range(rng.randint(1, 4)):
+        name = rng.choice(gateways)
+        match rng.choice(("restore", "restore", "crash", "poison", "preview", "replay", "flap", "quiet")):
+            case "restore":
+                restored_s = round(rng.uniform(200.0, SCRIPT_S), 3)
+                made.append(Happening(restored_s, "centre-restore", name, number=rng.uniform(0.0, 1.0)))
+            case "crash":
+                made.append(Happening(_at(rng), "centre-crash", name))
+            case "poison":
+                made.append(Happening(_at(rng), "poison", name, rng.choice(POISONS), rng.random()))
+            case "preview":
+                made.append(Happening(rng.choice((0.001, 300.0)), "poison", name, NO_PREVIEW, rng.random()))
+            case "replay":
+                restored_s = round(rng.uniform(200.0, SCRIPT_S - 1000.0), 3)
+                made.append(Happening(restored_s, "centre-restore", name, number=1.0))
+                made.append(Happening(restored_s, "mood", name, "false-proof", 0.7, restored_s + 800.0))
+            case "quiet":  # nothing will be sent any more that would tell of the restore
+                made.append(Happening(SCRIPT_S - 300.0, "arrive", name="routine", number=2))
+                made.append(Happening(SCRIPT_S - 100.0, "centre-restore", name, number=1.0))
+            case _:
+                start_s, end_s = _span(rng, 1200.0)
+                made.append(Happening(start_s, "flap", name, number=rng.choice((3.0, 20.0)), until_s=end_s))
+    return made
+
+
+def _stat_streams(rng: random.Random) -> list[Happening]:
+    """STAT studies without an end, as fast as a slow link takes them, and a few routine ones among them."""
+    start_s = round(rng.uniform(0.0, 1500.0), 3)
+    stream = Happening(start_s, "stat-stream", number=rng.choice((6.0, 15.0)), until_s=round(start_s + 1600.0, 3))
+    return [stream, Happening(round(start_s + 5.0, 3), "arrive", name="routine", number=3)]
+
+
+def _rules(rng: random.Random) -> tuple[Rule, ...]:
+    budget_bytes = rng.choice((0, 2_000_000, 20_000_000))
+    start_s = rng.uniform(0.0, 86_400.0)
+    hours = (start_s, (start_s + rng.uniform(600.0, 40_000.0)) % 86_400.0)
+    return (
+        Rule(LinkKind.SIM, budget_bytes, rng.random() < 0.2, None if rng.random() < 0.4 else hours),
+        Rule(LinkKind.SATELLITE, 1_000_000, False, hours),
+    )
+
+
+def _kinds(rng: random.Random) -> list[Happening]:
+    kinds = (LinkKind.SIM, LinkKind.SIM, LinkKind.SATELLITE, LinkKind.WIFI, LinkKind.UNKNOWN)
+    made = [Happening(0.0, "kind", name=LinkKind.SIM)]
+    made += [Happening(_at(rng), "kind", name=rng.choice(kinds)) for _ in range(rng.randint(0, 4))]
+    return made

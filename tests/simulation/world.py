@@ -12,23 +12,46 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from appliance.domain.limits import KIB, MIB, LimitSet
-from appliance.domain.values import ItemState, LocalState, OutboxItem, Priority
+from appliance.domain.values import ItemState, LinkKind, LocalState, OutboxItem, Priority, TrafficClass
+from sync.core.allowance import Hours, LinkRule
 from sync.core.engine import Engine
-from sync.core.events import CommandGiven, DeadlineReached, Event, LinkChanged, RecheckWanted, Restarted, WorkArrived
+from sync.core.events import (
+    ClockSeen,
+    CommandGiven,
+    DeadlineReached,
+    Event,
+    LinkChanged,
+    LinkKindChanged,
+    RecheckWanted,
+    Restarted,
+    WorkArrived,
+)
 from sync.core.policy import Policy
 from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, may_evict
 from tests.simulation.centre import OTHER, Centre, Path, link_failure
 from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.gateway import Gateway
+from tests.simulation.gateway_adapter import Append
 from tests.simulation.model_store import ModelStore, Row
 from tests.simulation.runner import RunnerModel
-from tests.simulation.script import SCRIPT_S, Happening, Script
+from tests.simulation.script import SCRIPT_S, Happening, Rule, Script
+from tests.simulation.traffic import TrafficChecks
 
 LIMITS = LimitSet(
-    transfer_item_count_max=4, transfer_bytes_max=4 * MIB, candidate_count_max=8, backoff_item_count_max=8
+    transfer_item_count_max=4,
+    transfer_bytes_max=4 * MIB,
+    candidate_count_max=8,
+    backoff_item_count_max=8,
+    announce_item_count_max=6,
+    aging_s=600.0,
+    aging_turn_period=4,
+    idle_probe_s=600.0,
 )
 """Small, so that a run with a few dozen items meets every bound."""
 HEALING_S_MAX = 3 * 3600.0
 STEP_COUNT_MAX = 100_000
+LOOK_STEP_COUNT = 16
+"""Steps between two looks whether all is done; looking costs more than a step."""
 RETENTION = RetentionPolicy(keep_s_min=600.0, backup_horizon_s=300.0, recheck_age_s_max=60.0)
 BACKUP_AGE_S_MAX = RETENTION.backup_horizon_s
 """What the centre declared and keeps to."""
@@ -42,7 +65,12 @@ class World:
     def __init__(self, script: Script, limits: LimitSet = LIMITS, rate_bytes_per_s: float | None = None) -> None:
         self.script = script
         self.rng = random.Random(script.seed ^ 0x5EED)
-        self.policy = Policy(limits=limits, jitter_seed=script.seed)
+        self.policy = Policy(
+            limits=limits,
+            jitter_seed=script.seed,
+            announcing=frozenset(script.gateways),
+            link_rules={rule.kind: link_rule(rule) for rule in script.rules},
+        )
         self.now = 0.0
         self.store = ModelStore()
         self.blobs: dict[str, str] = {}
@@ -52,7 +80,15 @@ class World:
         self.owed_count = 0
         self.sent_at: dict[int, float] = {}
         self.waiting_since: dict[int, float] = {}
-        self.centres = {name: Centre(name, self.rng) for name in script.destinations}
+        self.centres = {
+            name: Gateway(name, self.rng) if name in script.gateways else Centre(name, self.rng)
+            for name in script.destinations
+        }
+        self.appends: dict[int, Append] = {}
+        """Those on their way, of any gateway."""
+        self.link_kind = LinkKind.UNKNOWN
+        self.clogged_ever = False
+        self.start_over_count = 0
         self.rate_bytes_per_s = rate_bytes_per_s or self.rng.choice(RATES)
         self.paths = {name: Path(rate_bytes_per_s=self.rate_bytes_per_s) for name in script.destinations}
         self.batching = self.rng.random() < 0.5
@@ -70,6 +106,7 @@ class World:
         self.engine = Engine(self.policy)
         self.runner = RunnerModel(self)
         self.check = Checkers(self)
+        self.traffic = TrafficChecks(self)
         self.step_count = 0
         self._heap: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order = 0
@@ -94,7 +131,8 @@ class World:
         self.boot_up()
         deadline_s = SCRIPT_S + HEALING_S_MAX
         while self.now < deadline_s and not (self.healed and self.is_done()):
-            self.step()
+            for _ in range(LOOK_STEP_COUNT):
+                self.step()
         self.check.nothing_lost()
         self.check.all_delivered()
 
@@ -129,9 +167,11 @@ class World:
         """A new engine that knows nothing yet, and a runner whose forerunner is not heard any more."""
         self.engine = Engine(replace(self.policy, jitter_seed=self.policy.jitter_seed + self.boot))
         self.runner = RunnerModel(self)
+        self.traffic.new_life()
 
     def start_over(self) -> None:
         """The runner throws its engine away, because a commit failed, and begins anew after a pause."""
+        self.start_over_count += 1
         self.new_life()
         self.later(self.rng.choice((0.5, 2.0, 30.0)), self.runner.recover)
 
@@ -139,7 +179,15 @@ class World:
         """What the store says at a start."""
         for row in self.store.rows.values():
             row.notified_mono_s = self.now
-        return Restarted(self.store.under_way(), self.script.destinations, self.store.transfer_id_last)
+        epochs = tuple(self.store.epochs.items())
+        return Restarted(self.store.under_way(), self.script.destinations, self.store.transfer_id_last, epochs)
+
+    def clock_event(self) -> ClockSeen:
+        """What the unit's clock says, and what stands in its store of this day."""
+        wall_s = self.wall_s()
+        day = str(int(wall_s // 86_400))
+        used = tuple((kind, count) for (booked, kind), count in self.store.usage.items() if booked == day)
+        return ClockSeen(wall_s, day, wall_s % 86_400.0, self.clock_trusted, used)
 
     def cut(self) -> None:
         """The power goes at this very moment."""
@@ -147,6 +195,10 @@ class World:
         self.powered = False
         self.boot += 1  # whatever was scheduled in memory is void
         self.runner = RunnerModel(self)
+        for append in self.appends.values():
+            self.traffic.was_cut(append.gateway.name)
+            self.traffic.bytes_moved(append.action, append.item, append.cut_short(self.now))
+        self.appends.clear()
         self.later(self.rng.choice((0.5, 5.0, 60.0)), self.boot_up, survives_cut=True)
         self.check.nothing_lost()
 
@@ -220,7 +272,7 @@ class World:
 
     def _on_clog(self, happening: Happening) -> None:
         path = self.paths[happening.destination]
-        path.clogged = True
+        path.clogged = self.clogged_ever = True
         self._until(happening, lambda: self._full_speed(path))
 
     def _on_flap(self, happening: Happening) -> None:
@@ -233,6 +285,16 @@ class World:
         else:
             self._link_returns(happening.destination)
         self.later(happening.number, lambda: self._on_flap(happening), survives_cut=True)
+
+    def _on_kind(self, happening: Happening) -> None:
+        """The unit drives out of the hospital's Wi-Fi, or the dish is unfolded."""
+        self.link_kind = LinkKind(happening.name)
+        self.runner.feed(LinkKindChanged(self.link_kind))
+
+    def _on_stat_stream(self, happening: Happening) -> None:
+        if self.now < happening.until_s:
+            self._on_arrive(Happening(self.now, "arrive", name="stat", number=1))
+            self.later(happening.number, lambda: self._on_stat_stream(happening), survives_cut=True)
 
     def _on_mood(self, happening: Happening) -> None:
         moods = self.centres[happening.destination].moods
@@ -346,6 +408,8 @@ class World:
                     receipt_sha256=row.receipt.sha256 if row.receipt else "",
                     receipt_age_s=self.wall_s() - row.receipt_at_s if row.receipt_clock_trusted else None,
                     recheck_age_s=None if row.rechecked_at_s is None else self.wall_s() - row.rechecked_at_s,
+                    epoch_at_receipt=row.receipt_epoch,
+                    epoch_now=self.store.epochs.get(row.item.destination, ""),
                 )
                 for row in rows
             ),
@@ -357,6 +421,8 @@ class World:
         """All trouble ends: power, links, disk and centres are well."""
         self.healed = True
         self.io_error_share, self.cut_armed = 0.0, ""
+        self.link_kind = LinkKind.WIRED
+        self.runner.feed(LinkKindChanged(self.link_kind))
         self.unreadable.clear()
         digests = {row.item.sop_instance_uid: row.item.sha256 for row in self.store.rows.values()}
         for name, centre in self.centres.items():
@@ -385,7 +451,27 @@ class World:
 
     def is_done(self) -> bool:
         """Nothing is left to do."""
-        return not self.store.open_commands and all(map(self.is_settled, self.store.rows.values()))
+        return not self.store.open_commands and all(
+            self.is_settled(row) and not self.is_stale(row) for row in self.store.rows.values()
+        )
+
+    def is_stale(self, row: Row) -> bool:
+        """Confirmed by an earlier life of a gateway, which has to say it again as long as the file is here."""
+        centre = self.centres[row.item.destination]
+        return (
+            isinstance(centre, Gateway)
+            and row.item.state is ItemState.CONFIRMED
+            and row.receipt_epoch != centre.epoch
+            and row.item.sop_instance_uid not in self.evicted
+            and not row.damaged
+        )
+
+
+def link_rule(rule: Rule) -> LinkRule:
+    """A script's rule as the engine is given it."""
+    stopped = frozenset(TrafficClass) if rule.budget_stops_stat else LinkRule().budget_classes
+    hours = () if rule.hours is None else (Hours(*rule.hours, frozenset({TrafficClass.FULL})),)
+    return LinkRule(budget_bytes_per_day=rule.budget_bytes, budget_classes=stopped, hours=hours)
 
 
 def simulate(script: Script) -> World:

@@ -93,15 +93,15 @@ def test_link_probe_backs_off_and_starts_over_only_after_an_answer_for_an_item()
     for _ in range(12):
         link.go_down(BROKEN, 0.0, LIMITS, jitter)
         waits.append(link.probe_mono_s)
-        link.come_up()  # the probe gets through, the transfer does not
+        link.come_up(0.0)  # the probe gets through, the transfer does not
     assert waits[0] <= 2.0
     assert 150.0 <= waits[-1] <= 300.0
-    link.answered()
+    link.answered(0.0)
     link.go_down(BROKEN, 0.0, LIMITS, jitter)
     assert link.probe_mono_s <= 2.0
 
 
 def test_link_that_is_up_is_not_noted_twice() -> None:
     link = Link("north")
-    assert link.come_up() == NoteLink("north", LinkState.UP, None, None)
-    assert link.come_up() is None
+    assert link.come_up(0.0) == NoteLink("north", LinkState.UP, None, None)
+    assert link.come_up(0.0) is None
