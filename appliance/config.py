@@ -114,6 +114,8 @@ class GatewayDestination(
     """Connections that images go up over; 0: one under bbr, which fills a link by itself, otherwise several."""
     congestion: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]{1,15}\Z")] = "auto"
     """TCP congestion control: ``auto`` (bbr where the kernel offers it), ``system``, or a name the kernel knows."""
+    courier_recovery_recipient: str = ""
+    """A second age recipient (``age1...``) that sticks are encrypted to, so that the organiser can open them too."""
 
 
 DestinationTable = DicomwebDestination | DimseDestination | GatewayDestination

@@ -19,7 +19,9 @@ from appliance.store.journal import read_journal
 from appliance.store.outbox import items_of_study, move_item
 from sync.adapters.base import SendItem
 from sync.courier.export import Progress
+from sync.courier.limits import CourierLimits
 from sync.courier.messages import FOLDER, PARCELS_FOLDER
+from sync.courier.parcel import open_parcel
 from sync.courier.sealing import new_secret, recipient_of
 from tests.courier.making import UNIT_ID, made_items
 from tests.courier.media import MIB, made_medium, missing_for_media
@@ -316,3 +318,15 @@ def test_receipt_for_what_is_set_aside_waits_for_a_person_unless_it_is_damaged_h
     assert "1 image is set aside here: retry the study" in capsys.readouterr().out
     with open_unit(unit.config.unit_db) as db:
         assert [one.receipt.sop_instance_uid for one in open_brought(db)] == [items[1].sop_instance_uid]
+
+
+def test_organisers_key_is_taken_from_the_configuration(
+    tmp_path: Path, items: tuple[SendItem, ...], stick: Path
+) -> None:
+    recovery = new_secret()
+    more = f'courier_recovery_recipient = "{recipient_of(recovery)}"\n'
+    unit = made_unit(tmp_path / "unit", items, more=more)
+    assert exported(unit, stick) == 0
+    (parcel,) = (stick / FOLDER / UNIT_ID / PARCELS_FOLDER).iterdir()
+    for secret in (recovery, unit.centre.secret):
+        assert len(open_parcel(parcel.read_bytes(), secret, CourierLimits()).head.studies) == 2

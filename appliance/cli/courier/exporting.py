@@ -66,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Export and say whether the stick can be removed."""
     config = config_of(arguments)
     party = party_of(config, arguments.to)
-    recipients = _recipients(party, arguments.recovery_recipient)
+    recovery = arguments.recovery_recipient or party.destination.courier_recovery_recipient
+    recipients = _recipients(party, recovery)
     limits = CourierLimits()
     _check_place(config, arguments.path, any_folder=arguments.any_folder)
     try:
