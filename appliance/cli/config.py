@@ -45,15 +45,17 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _doubts(path: Path) -> tuple[Result, ...]:
-    """What may be wrong with a unit's or a centre's configuration; ``[centre]`` or ``[pacs]`` tells which it is."""
+    """What may be wrong with a unit's or a centre's configuration; a centre's own tables tell which it is."""
     from appliance.health.settings import doubts_about, doubts_about_secret
 
     tree = load(path, dict)
-    if "centre" not in tree and "pacs" not in tree:
+    if not {"centre", "pacs", "gateway", "handover"} & tree.keys():
         return tuple(doubts_about(load_unit(path), CLOCK))
     from central.config import load_central
 
-    return tuple(doubts_about_secret("pacs.password_file", load_central(path).pacs.password_file))
+    config = load_central(path)
+    secrets = {"pacs.password_file": config.pacs.password_file, "gateway.key_file": config.gateway.key_file}
+    return tuple(doubt for key, name in secrets.items() for doubt in doubts_about_secret(key, name))
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -81,12 +81,13 @@ class Append:
         self.offset_bytes, self._room_bytes, self._write = offset_bytes, room_bytes, write
         writer = asyncio.create_task(self._write_on())
         try:
-            return await self._take(receive, unread)
+            end = await self._take(receive, unread)
         finally:
             self._closing = True
             self._wake.set()
             # Also when this task is cancelled: a write that began must be counted or not, but never half.
             await asyncio.shield(writer)
+        return end if self.failure is None else End.LOST
 
     def stop(self) -> None:
         """End it; ``gone`` tells when everything received is written."""
@@ -114,7 +115,7 @@ class Append:
                     self._written.clear()
                     await self._written.wait()
                 if self._over:
-                    return End.LOST if self.failure is not None else End.OVERTAKEN
+                    return End.OVERTAKEN
                 message = await self._next(receive, stopped)
                 if message is None:
                     return End.OVERTAKEN if self._stop.is_set() else End.IDLE

@@ -8,8 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from appliance.cli.main import main
 from sync.wire import messages as m
+from tests.gateway.raw import RawAppend
 from tests.gateway.rig import Gateway, Pacs, Unit, b64, picture_in_parts, problem, running_gateway, sha256
+from tests.support.world import wait_for
 
 
 def test_requests_without_a_session_are_refused(gateway: Gateway, unit: Unit) -> None:
@@ -156,12 +159,32 @@ def test_unit_that_never_heard_of_its_first_session_may_open_another(gateway: Ga
 
 @pytest.mark.fault(38)
 def test_revoked_unit_is_out_at_once(gateway: Gateway, unit: Unit) -> None:
-    from appliance.cli.main import main
-
     assert unit.inbox().head == 0
     assert main(["central", "revoke", unit.name, "--config", str(gateway.toml)]) == 0
     assert unit.http.get("/v1/inbox", headers=unit.auth).status_code == 401
     assert unit.open_session().status_code == 403
+
+
+@pytest.mark.fault(38)
+def test_append_under_way_ends_when_its_unit_is_revoked(
+    gateway: Gateway, unit: Unit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = picture_in_parts(tmp_path, 400_000, seed=22)
+    unit.announce(picture)
+    with RawAppend(unit, gateway.port, picture.instance.pixels, 0, len(picture.pixels)) as raw:
+        raw.send(picture.pixels[:150_000])
+        wait_for(lambda: _offset(gateway, picture.instance.pixels) > 0, "the first flush")
+        assert main(["central", "revoke", unit.name, "--config", str(gateway.toml)]) == 0
+        kept = _offset(gateway, picture.instance.pixels)
+        raw.send(picture.pixels[150_000:350_000])
+        status, _ = raw.answer()
+    assert status == 403
+    assert _offset(gateway, picture.instance.pixels) == kept, "nothing more was taken"
+
+
+def _offset(gateway: Gateway, name: str) -> int:
+    ((offset,),) = gateway.query(f"SELECT offset_bytes FROM part WHERE sha256 = '{name}'")
+    return int(offset)
 
 
 # --- a centre that was restored ------------------------------------------------------------------------------------
@@ -193,8 +216,6 @@ def test_lost_epoch_that_several_units_remember_begins_one_new_epoch(unit: Unit,
 
 
 def test_administrator_begins_a_new_epoch(gateway: Gateway, unit: Unit, capsys: pytest.CaptureFixture[str]) -> None:
-    from appliance.cli.main import main
-
     assert main(["central", "new-epoch", "--json", "--config", str(gateway.toml)]) == 0
     epoch = msgspec.json.decode(capsys.readouterr().out)["epoch"]
     assert unit.inbox().epoch == epoch != unit.epoch
