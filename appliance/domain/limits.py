@@ -69,6 +69,8 @@ class LimitSet:
     transfer_rate_bytes_per_s_min: int = 128
     backoff_s_first: float = 2.0
     backoff_s_max: float = 300.0
+    link_progress_bytes_min: int = 256 * KIB
+    """A broken transfer to a destination that resumes, which carried so much, shows that the link works."""
     backoff_item_count_max: int = 512
     fruitless_rest_s_max: float = 30.0
     verify_poll_s_max: float = 60.0

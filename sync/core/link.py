@@ -1,8 +1,8 @@
 """What is known of the way to one destination, and when to look again.
 
 A failing link is nobody's fault but the link's: items wait without being charged, and the probe backs off. Its failure
-count falls back to zero only when the destination answered for an item, because some links let a probe through and
-then break every transfer.
+count falls back to zero only when the destination answered for an item, or kept a good part of one, because some links
+let a probe through and then break every transfer.
 """
 
 from __future__ import annotations

@@ -70,6 +70,9 @@ def ended(turn: Turn, lane: Lane, batch: Batch, event: TransferEnded) -> None:
             batch.transfer_id, event.bytes_sent, len(batch.accepted), event.failure, lane.destination, event.coded
         )
     )
+    if lane.announces and event.bytes_sent >= turn.policy.limits.link_progress_bytes_min:
+        # What was carried stays there, so an outage in the middle of a long object is no reason to look seldom.
+        lane.link.answered(turn.now)
     if event.failure is not None and event.failure.kind is not FailureKind.TRANSIENT:
         turn.link_failed(lane, event.failure)
     _set_pace(turn, lane, batch, event.failure)

@@ -77,8 +77,8 @@ def receipt(item_id: int) -> Receipt:
 class Story:
     """An engine with one destination, and what it last asked for."""
 
-    def __init__(self, *offered: OutboxItem) -> None:
-        self.engine = Engine(Policy())
+    def __init__(self, *offered: OutboxItem, policy: Policy | None = None) -> None:
+        self.engine = Engine(policy or Policy())
         self.now = 0.0
         self.hear(Restarted((), ("north",), transfer_id_last=40))
         self.hear(LinkChanged("north", True))
@@ -220,6 +220,28 @@ def test_broken_link_charges_only_the_item_that_was_in_flight() -> None:
     assert only(ended, NoteLink).state is LinkState.DOWN
     story.now = 400.0
     assert only(story.hear(DeadlineReached()), ProbeLink)
+
+
+@pytest.mark.fault(41)
+@pytest.mark.parametrize(
+    ("resumes", "bytes_sent", "soon"), [(True, 1 << 20, True), (True, 1000, False), (False, 1 << 20, False)]
+)
+def test_link_is_looked_at_soon_after_every_outage_as_long_as_each_transfer_carries_something(
+    resumes: bool, bytes_sent: int, soon: bool
+) -> None:
+    story = Story(policy=Policy(announcing=frozenset({"north"} if resumes else ())))
+    waits_s = []
+    for transfer_id in range(41, 53):
+        story.hear(LinkChanged("north", True))
+        story.hear(WorkArrived())
+        story.hear(CandidatesOffered("north", (replace(item(1), announced=True),)))
+        story.sending()
+        story.hear(CandidatesOffered("north", ()))
+        note = only(story.hear(TransferEnded(transfer_id, bytes_sent, BROKEN)), NoteLink)
+        assert note.retry_in_s is not None
+        waits_s.append(note.retry_in_s)
+        story.now += 1000.0
+    assert (waits_s[-1] <= 2.0) is soon
 
 
 def test_item_that_breaks_the_link_lets_the_others_go_first() -> None:
