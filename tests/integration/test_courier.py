@@ -133,3 +133,18 @@ def test_receipts_by_link_end_the_study_and_nothing_is_sent_twice(world: World) 
     wait_for(lambda: world.unit.confirmed_uids() == set(world.stored()), "receipts over the link")
     assert world.link.up_bytes - before < IMAGE_BYTES // 4, "what the stick brought was sent again"
     assert world.held() == world.stored()
+
+
+def test_receipts_by_stick_end_the_study_without_any_link(world: World) -> None:
+    carry(world)
+    before = world.link.up_bytes
+    told = world.at_unit("courier", "import", str(world.stick), "--wait")
+    assert told["brought"]["new_count"] >= IMAGE_COUNT - 2
+    wait_for(lambda: world.unit.confirmed_uids() == set(world.stored()), "receipts from the stick")
+    assert world.link.up_bytes == before
+    (stick,) = world.at_unit("courier", "status")["sticks"]
+    assert stick["waiting_count"] == 0
+    world.link.allowance_bytes = None
+    study = world.unit.query("SELECT study_instance_uid FROM study")[0][0]
+    world.at_unit("retry", str(study), "--wait")
+    assert world.held() == world.stored()
