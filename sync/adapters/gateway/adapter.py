@@ -22,6 +22,7 @@ from sync.adapters.gateway.connecting import Connector
 from sync.adapters.gateway.expected import Expected
 from sync.adapters.gateway.flow import Way
 from sync.adapters.gateway.flows import Flows
+from sync.adapters.gateway.known_rate import KnownRate
 from sync.adapters.gateway.line import Line
 from sync.adapters.gateway.manifest import Revisions
 from sync.adapters.gateway.persistence import Persistence
@@ -31,9 +32,8 @@ from sync.adapters.gateway.session import Session
 from sync.adapters.gateway.stream import Stream, Surroundings
 from sync.adapters.gateway.tools import Tools
 
-STRONG = "bbr"
 WEAK_STREAM_COUNT = 4
-"""One stream fills a lossy link under ``STRONG``; under any other control several together come nearer to it."""
+"""One stream fills a lossy link under bbr; under any other control several together come nearer to it."""
 
 IDLE_FLOW_COUNT = 2
 """Of each use, kept open between two calls."""
@@ -128,10 +128,18 @@ class Gateway:
         flows = Flows(way, IDLE_FLOW_COUNT)
         centre = Centre(way, flows, session, self._clock, self._home.run_dir)
         congestion = sockets.congestion_of(table.congestion)
-        count = table.flow_count or (1 if congestion == STRONG else WEAK_STREAM_COUNT)
+        count = table.flow_count or (1 if congestion == sockets.BBR else WEAK_STREAM_COUNT)
         attempted = Attempted(self._home.run_dir / f"centre-{table.name}.parts")
         around = Surroundings(
-            connector, centre.token, centre.drop_token, centre.hear, attempted.add, self._limits, self._clock
+            connector=connector,
+            token=centre.token,
+            drop_token=centre.drop_token,
+            on_heard=centre.hear,
+            on_attempt=attempted.add,
+            rate=KnownRate(self._home.run_dir, table.name, self._clock),
+            is_bbr=congestion == sockets.BBR,
+            limits=self._limits,
+            clock=self._clock,
         )
         line = Line(is_trusting=count == 1)
         streams = [Stream(around, line, number) for number in range(count)]

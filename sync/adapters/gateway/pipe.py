@@ -14,10 +14,12 @@ from sync.adapters.failures import Failed, failure
 from sync.adapters.gateway import sockets, timing
 from sync.adapters.gateway.flow import Answer
 from sync.adapters.gateway.http1 import Answers
+from sync.adapters.gateway.pacer import Advice, Pacer
 from sync.adapters.guard import RESET_ON_CLOSE
 
 LOOK_S = 0.25
 """How often it is looked at while nothing happens."""
+PACE_S = 0.02
 _READ_BYTES = 64 * 1024
 
 
@@ -46,18 +48,26 @@ class Pipe:
 
     Attributes:
         answers: The parser, which knows whether the peer ends the connection.
+        pacer: What helps bbr.
+        acked_bytes: So much of what was written is known to have arrived, at the last look.
     """
 
-    def __init__(self, connection: socket.socket, clock: Clock, stall_s_max: float, wake: Wake) -> None:
+    def __init__(
+        self, connection: socket.socket, clock: Clock, stall_s_max: float, wake: Wake, pacer: Pacer | None = None
+    ) -> None:
+        """``pacer``: where bbr runs."""
         connection.setblocking(False)
         self._socket = connection
         self._clock = clock
         self._stall_s_max = stall_s_max
         self._wake = wake
         self._out = b""
-        self._seen = (0, 0)
+        self._received_bytes = 0
+        self.acked_bytes = 0
         self._moved_mono_s = clock.mono_s()
         self.answers = Answers()
+        self.pacer = pacer
+        self._paced_mono_s = float("-inf")
         self._poll = select.poll()
         self._poll.register(wake.descriptor, select.POLLIN)
 
@@ -69,6 +79,8 @@ class Pipe:
     def begin(self) -> None:
         """After a rest: silence until now was right."""
         self._moved_mono_s = self._clock.mono_s()
+        if self.pacer is not None:
+            self._follow(self.pacer.begin(self._moved_mono_s))
 
     def turn(self, produce: Callable[[], bytes], *, has_more: bool, awaits_answer: bool) -> list[Answer]:
         """Wait until something can be done, at most ``LOOK_S``, and do it.
@@ -139,9 +151,10 @@ class Pipe:
             now = sockets.moved(self._socket)
         except OSError as error:
             raise Failed(failure("connection-lost")) from error
-        if (now.acked_bytes, now.received_bytes) != self._seen:
-            self._seen = now.acked_bytes, now.received_bytes
-            self.begin()
+        if (now.acked_bytes, now.received_bytes) != (self.acked_bytes, self._received_bytes):
+            self.acked_bytes, self._received_bytes = now.acked_bytes, now.received_bytes
+            self._moved_mono_s = self._clock.mono_s()
+        self._pace()
         if now.unacked_bytes:
             allowed_s = timing.stall_s(now.round_trip_s, self._stall_s_max)
         elif awaits_answer:
@@ -150,3 +163,18 @@ class Pipe:
             return
         if self._clock.mono_s() - self._moved_mono_s > allowed_s:
             raise Failed(failure("stalled"))
+
+    def _pace(self) -> None:
+        now = self._clock.mono_s()
+        if self.pacer is None or now - self._paced_mono_s < PACE_S:
+            return
+        self._paced_mono_s = now
+        seen = sockets.seen(self._socket)
+        if seen is not None:
+            self._follow(self.pacer.look(now, seen))
+
+    def _follow(self, advice: Advice | None) -> None:
+        if advice is None:
+            return
+        with suppress(OSError):
+            sockets.follow(self._socket, advice)

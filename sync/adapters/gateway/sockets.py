@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from functools import cache
 
+from sync.adapters.gateway.pacer import Advice, Seen
 from sync.adapters.guard import unacked_bytes
 
 NOTSENT_LOWAT_BYTES = 16 * 1024
@@ -18,6 +19,13 @@ minute."""
 _TCP_NOTSENT_LOWAT = 25
 _RTT_OFFSET = 68
 """``tcpi_rtt`` in ``struct tcp_info`` (linux/tcp.h): eight one-byte fields, then 32-bit ones; microseconds."""
+_MIN_RTT_OFFSET = 148
+_TCP_CC_INFO, _SO_MAX_PACING_RATE = 26, 47
+_BBR_INFO = struct.Struct("=5I")
+"""``struct tcp_bbr_info`` (linux/inet_diag.h): rate in two halves, shortest round trip, two gains in 1/256."""
+_STARTING_GAIN = 2 * 256
+"""bbr's gains at its start are 2.89, afterwards 1.25 at most."""
+BBR = "bbr"
 _BYTES_ACKED_OFFSET, _BYTES_RECEIVED_OFFSET = 120, 128
 """``tcpi_bytes_acked`` and ``tcpi_bytes_received``, 64-bit; in every kernel since 4.1."""
 
@@ -37,7 +45,7 @@ def congestion_of(setting: str) -> str:
     """The control to ask for; empty: the system's. ``auto`` is bbr: CUBIC takes every lost packet for a full link."""
     if setting == "system":
         return ""
-    wanted = "bbr" if setting == "auto" else setting
+    wanted = BBR if setting == "auto" else setting
     return wanted if offers(wanted) else ""
 
 
@@ -85,3 +93,33 @@ def moved(connection: socket.socket) -> Moved:
     acked, received = struct.unpack_from("=QQ", info, _BYTES_ACKED_OFFSET)
     (round_trip_us,) = struct.unpack_from("=I", info, _RTT_OFFSET)
     return Moved(acked, received, unacked_bytes(connection), round_trip_us / 1e6)
+
+
+def seen(connection: socket.socket) -> Seen | None:
+    """What bbr knows of a connection; ``None`` when it runs under another control."""
+    try:
+        raw = connection.getsockopt(socket.IPPROTO_TCP, _TCP_CC_INFO, _BBR_INFO.size)
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT_OFFSET + 4)
+    except OSError:
+        return None
+    if len(raw) < _BBR_INFO.size or len(info) < _MIN_RTT_OFFSET + 4:
+        return None
+    low, high, shortest_us, pacing_gain, _ = _BBR_INFO.unpack(raw)
+    (round_trip_us,) = struct.unpack_from("=I", info, _RTT_OFFSET)
+    return Seen(
+        rate_bytes_per_s=float(high << 32 | low),
+        shortest_s=shortest_us / 1e6,
+        round_trip_s=round_trip_us / 1e6,
+        is_starting=pacing_gain >= _STARTING_GAIN,
+        is_busy=unacked_bytes(connection) > 0,
+    )
+
+
+def follow(connection: socket.socket, advice: Advice) -> None:
+    """Set the pace's bound, and begin bbr anew if that is advised; raises ``OSError`` when the socket is gone."""
+    bound = int(advice.cap_bytes_per_s)
+    connection.setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, min(bound, 0x7FFFFFFF) if bound else -1)
+    if advice.renew:
+        # Asking for the one in use changes nothing, so another one has it for a moment.
+        for name in ("reno", BBR):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode("ascii"))

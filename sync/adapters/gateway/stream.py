@@ -25,7 +25,9 @@ from sync.adapters.gateway.answers import check_state, refusal_of
 from sync.adapters.gateway.connecting import Connector
 from sync.adapters.gateway.flow import Answer, check_way
 from sync.adapters.gateway.http1 import LAST_CHUNK, AnswersError, chunk, request_head
+from sync.adapters.gateway.known_rate import KnownRate
 from sync.adapters.gateway.line import Consignment, Line, Told
+from sync.adapters.gateway.pacer import Pacer
 from sync.adapters.gateway.parts import Part
 from sync.adapters.gateway.persistence import Persistence
 from sync.adapters.gateway.pipe import Pipe, Wake
@@ -37,6 +39,10 @@ SLICE_BYTES = 16 * 1024 - 8
 APPEND_BYTES_MAX = 8 * 1024 * 1024
 PENDING_COUNT_MAX = 16
 """Requests without an answer; small ones are sent no faster than they are answered then."""
+ALIVE_BYTES = 64 * 1024
+"""So much arrived: the link works. A long append is not answered for a minute."""
+BARREN_COUNT_MAX = 5
+"""So often a connection broke and the centre had no more than before, whatever arrived elsewhere on the way."""
 PARTIAL_UPLOAD = "application/partial-upload"
 
 
@@ -64,6 +70,8 @@ class Surroundings:
         drop_token: The centre does not take this one any more.
         on_heard: Every answer's fields.
         on_attempt: The name of a part that an append begins of.
+        rate: What is known of the link's.
+        is_bbr: Whether that is what connections run under.
     """
 
     connector: Connector
@@ -71,6 +79,8 @@ class Surroundings:
     drop_token: Callable[[str], None]
     on_heard: Callable[[httpx.Headers], None]
     on_attempt: Callable[[str], None]
+    rate: KnownRate
+    is_bbr: bool
     limits: LimitSet
     clock: Clock
 
@@ -88,6 +98,8 @@ class Stream:
         self._pending: deque[_Pending] = deque()
         self._current: _Pending | None = None
         self._ends_body = False
+        self._alive_bytes = 0
+        self._barren_count = 0
         self._connect_failure_count = 0
         self._session_over_count = 0
         """In a row: the second one is no accident."""
@@ -144,6 +156,9 @@ class Stream:
                 has_more = self._line.has_next()
             for answer in pipe.turn(self._produce, has_more=has_more, awaits_answer=bool(self._pending)):
                 self._take(answer, pipe.round_trip_s)
+            if pipe.acked_bytes - self._alive_bytes >= ALIVE_BYTES and self._barren_count < BARREN_COUNT_MAX:
+                self._alive_bytes = pipe.acked_bytes
+                self._persistence.alive()
             if pipe.answers.ended:
                 raise Failed(failure("connection-lost"))
 
@@ -158,8 +173,10 @@ class Stream:
                 raise
             self._connect_failure_count = 0
             stall_s_max = self._around.limits.transfer_stall_s_max
-            self._pipe = Pipe(connection, self._around.clock, stall_s_max, self.wake)
+            pacer = Pacer(self._around.rate.bytes_per_s) if self._around.is_bbr else None
+            self._pipe = Pipe(connection, self._around.clock, stall_s_max, self.wake, pacer)
             self._ends_body = False
+            self._alive_bytes = 0
         return self._pipe
 
     def _lost(self, why: Failure) -> None:
@@ -176,6 +193,8 @@ class Stream:
     def _let_go(self) -> None:
         if self._pipe is not None:
             self._round_trip_s = self._pipe.round_trip_s or self._round_trip_s
+            if self._pipe.pacer is not None:
+                self._around.rate.note(self._pipe.pacer.rate_bytes_per_s)
             self._pipe.close()
         self._pipe, self._current = None, None
         while self._pending:
@@ -295,6 +314,8 @@ class Stream:
             states = [_state_of(part, told) for part in consignment.parts]
             is_first = consignment.tell_count == 1
             for part, state in zip(consignment.parts, states, strict=True):
+                if part.in_doubt:
+                    self._barren_count = 0 if state.offset > part.offset else self._barren_count + 1
                 part.told(state.offset, state.complete, state.not_needed, is_first=is_first)
             consignment.on_told(told, round_trip_s)
         except Failed as failed:
