@@ -10,7 +10,11 @@ from pathlib import Path
 
 from appliance.clock import SystemClock
 from appliance.config import ConfigError, GatewayDestination, load_unit
+from appliance.lean import leave_out
 from appliance.logging import log
+
+STOP_S = 3.0
+"""How long what is asked of a centre may hold up the end."""
 
 
 def main() -> int:
@@ -23,8 +27,13 @@ def main() -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         config = load_unit(arguments.config)
+        leave_out("rich", "pygments")  # httpx takes them for its command line: 6 MB resident
+        from sync.adapters.base import Conversing
         from sync.adapters.build import Home, build
+        from sync.adapters.network import NetworkWatch
+        from sync.configured import kind_of
         from sync.encoder.entry import spool_folder
+        from sync.postman import Postman
         from sync.runner import Runner
 
         clock = SystemClock()
@@ -43,9 +52,20 @@ def main() -> int:
         sys.stderr.write(f"sync: {error}\n")
         return 3
     log("sync", "started", destinations=len(destinations))
-    Runner(config, destinations, clock, stop, encoder).run()
+    watch = NetworkWatch()
+    postmen = [
+        Postman(config, each, clock, stop, lambda: kind_of(config.network, watch.network.kind))
+        for each in destinations
+        if isinstance(each, Conversing)
+    ]
+    for postman in postmen:
+        postman.start()
+    Runner(config, destinations, clock, stop, encoder, lambda: watch.network).run()
+    watch.close()
     for destination in destinations:
         destination.close()
+    for postman in postmen:
+        postman.join(STOP_S)
     if encoder is not None:
         encoder.close()
     log("sync", "stopped")

@@ -14,8 +14,9 @@ from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.store import instances, links, outbox
 from appliance.store.connect import Store
 from sync.adapters.base import SendItem
+from sync.encoder.choice import RATE_AWAITED_BYTES_PER_S
 
-LOOK_S = 1.0
+LOOK_S = 0.25
 PURGE_S = 60.0
 _DIGEST_PAGE_COUNT = 512
 _ON_THEIR_WAY = (ItemState.ENCODING, ItemState.SENDING)
@@ -69,13 +70,13 @@ class ReadAhead:
         self._look_mono_s = self._purge_mono_s = float("-inf")
 
     def turn(self) -> None:
-        """At most one look a second; raises ``StoreError`` as the store does."""
+        """At most four looks a second; raises ``StoreError`` as the store does."""
         now_mono_s = self._clock.mono_s()
         if now_mono_s < self._look_mono_s:
             return
         self._look_mono_s = now_mono_s + LOOK_S
-        self._look()
         self._tell_link()
+        self._look()
         if now_mono_s >= self._purge_mono_s:
             self._purge_mono_s = now_mono_s + PURGE_S
             self._encoder.purge_unowed(self._owed)
@@ -94,7 +95,7 @@ class ReadAhead:
 
     def _tell_link(self) -> None:
         """Everything has to go over each link, so the slowest one says when all is there."""
-        measured = links.rates(self._store)
+        measured = links.rates(self._store) | dict.fromkeys(links.unmeasured(self._store), RATE_AWAITED_BYTES_PER_S)
         rates = [measured[name] for name in self._destinations if name in measured]
         backlogs = [links.backlog_bytes(self._store, name) for name in self._destinations]
         self._encoder.note_link(min(rates, default=None), max(backlogs, default=0))

@@ -14,9 +14,9 @@ def rules_of(tables: Sequence[LinkTable]) -> dict[LinkKind, LinkRule]:
     return {table.kind: _rule_of(table) for table in tables}
 
 
-def kind_of(table: NetworkTable) -> LinkKind:
-    """What the configuration says of the unit's link; unknown where NetworkManager is to say it."""
-    return LinkKind.UNKNOWN if table.kind == "auto" else LinkKind(table.kind)
+def kind_of(table: NetworkTable, told: LinkKind) -> LinkKind:
+    """What the unit's link is: as configured, else as NetworkManager ``told``."""
+    return told if table.kind == "auto" else LinkKind(table.kind)
 
 
 def _rule_of(table: LinkTable) -> LinkRule:

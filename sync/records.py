@@ -90,6 +90,7 @@ def apply_records(store: Store, records: Sequence[Record]) -> list[OutboxItem]:
                     receipt=receipts.get(record.item_id) if record.to_state is ItemState.CONFIRMED else None,
                     actor=record.actor,
                     announced=record.announced,
+                    revision_id=record.revision_id,
                 )
                 if actual is not None:
                     lost.append(actual)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import queue
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from appliance.clock import Clock, local_day
-from appliance.config import UnitConfig, blob_path
+from appliance.config import UnitConfig
+from appliance.domain.leave import leave_facts
 from appliance.domain.values import ItemState, OutboxItem, Priority
 from appliance.live import write_live
 from appliance.logging import log
@@ -21,8 +22,12 @@ from appliance.store import commands, courier, instances, intake, links, outbox,
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from appliance.store.findings import clear_finding, note_finding, open_subjects
+from appliance.store.rejections import items_of_command
+from appliance.store.revisions import earlier_digests, sent_before
 from appliance.store.studies import known_studies
+from appliance.stored import stored_path
 from sync.adapters.base import Announcing, Destination, SendItem
+from sync.adapters.network import Network
 from sync.ahead import ReadAhead
 from sync.configured import kind_of, rules_of
 from sync.core.effects import (
@@ -44,6 +49,7 @@ from sync.core.events import (
     DeadlineReached,
     Event,
     LinkKindChanged,
+    NetworkCameUp,
     ReceiptBrought,
     Restarted,
     SentOffered,
@@ -55,6 +61,7 @@ from sync.encoder.service import EncoderService
 from sync.eviction import Eviction, clock_is_trusted
 from sync.hands import Hands
 from sync.records import apply_records, split
+from sync.revising import Revising
 
 WAIT_S_MAX = 0.2
 """The store is asked for news (``PRAGMA data_version``, microseconds) at least this often."""
@@ -79,6 +86,7 @@ class Runner:
         clock: The only clock.
         stop: Set to end; running attempts are cancelled and their items re-offered at the next start.
         encoder: Told what will be sent next, for the destinations that take parts.
+        network: Says what is known of the unit's way to the world; never blocks.
     """
 
     def __init__(
@@ -88,11 +96,13 @@ class Runner:
         clock: Clock,
         stop: threading.Event,
         encoder: EncoderService | None = None,
+        network: Callable[[], Network] = Network,
     ) -> None:
         self._config = config
         self._clock = clock
         self._stop = stop
         self._encoder = encoder
+        self._network = network
         self._destinations = {d.name: d for d in destinations}
 
     def run(self) -> None:
@@ -101,7 +111,7 @@ class Runner:
         while not self._stop.is_set():
             try:
                 with open_unit(self._config.unit_db) as store:
-                    life = _Life(self._config, store, self._destinations, self._clock, self._encoder)
+                    life = _Life(self._config, store, self._destinations, self._clock, self._encoder, self._network)
                     try:
                         life.begin()
                         pause_s = REBUILD_S_FIRST
@@ -128,10 +138,13 @@ class _Life:
         destinations: Mapping[str, Destination],
         clock: Clock,
         encoder: EncoderService | None,
+        network: Callable[[], Network],
     ) -> None:
         self._config = config
         self._store = store
         self._clock = clock
+        self._network = network
+        self._network_seen = network()
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._hands = Hands(destinations, self._inbox.put, clock)
         policy = Policy(
@@ -142,9 +155,11 @@ class _Life:
         )
         self._engine = Engine(policy)
         self._eviction = Eviction(config, store, clock, self._inbox.put)
+        self._revising = Revising(config, store, clock)
         gateways = [name for name, each in destinations.items() if isinstance(each, Announcing)]
         ahead_count = config.limits.encoder_ahead_count_max
         self._ahead = ReadAhead(store, clock, encoder, gateways, ahead_count, self._files) if encoder else None
+        self._gateways = frozenset(gateways)
         self._given_command_ids: set[int] = set()
         self._seen_version = -1
         self._live_mono_s = float("-inf")
@@ -161,7 +176,7 @@ class _Life:
             transfer_id_last=transfers.transfer_id_last(self._store),
             epochs=tuple(links.epochs(self._store).items()),
         )
-        self._handle([LinkKindChanged(kind_of(self._config.network))])
+        self._handle([LinkKindChanged(kind_of(self._config.network, self._network_seen.kind))])
         self._tell_the_clock()
         self._handle([restarted])
         self._name_forsaken(names)
@@ -176,8 +191,11 @@ class _Life:
             self._handle(events)
         if self._clock.mono_s() - self._clock_told_mono_s >= CLOCK_S:
             self._tell_the_clock()
+        self._look_at_network()
         self._look_for_news()
         self._offer_brought()
+        if wanted := self._revising.turn():
+            self._handle(wanted)
         if self._ahead is not None:
             self._ahead.turn()
         self._eviction.turn()
@@ -193,6 +211,13 @@ class _Life:
         day, second = local_day(wall_s)
         used = tuple(links.usage_of(self._store, day).items())
         self._handle([ClockSeen(wall_s, day, second, clock_is_trusted(self._store), used)])
+
+    def _look_at_network(self) -> None:
+        seen, self._network_seen = self._network_seen, self._network()
+        if self._network_seen.kind is not seen.kind:
+            self._handle([LinkKindChanged(kind_of(self._config.network, self._network_seen.kind))])
+        if self._network_seen.up_count != seen.up_count:
+            self._handle([NetworkCameUp()])
 
     def _name_forsaken(self, names: Sequence[str]) -> None:
         """Items owed to a destination that was taken out of the configuration wait for ever: a person must know."""
@@ -243,8 +268,8 @@ class _Life:
             if command.kind == "evict":
                 self._eviction.ask(command)
                 continue
-            items = outbox.items_of_study(self._store, command.study_instance_uid)
-            self._handle([CommandGiven(command.command_id, command.kind, items, command.actor, command.reason)])
+            items, kind = items_of_command(self._store, command)
+            self._handle([CommandGiven(command.command_id, kind, items, command.actor, command.reason)])
 
     def _offer_brought(self) -> None:
         """Receipts that came on a stick, told again until the engine is done with them."""
@@ -310,6 +335,8 @@ class _Life:
         stat_ids = {item.item_id for item in items if item.priority is Priority.STAT}
         proved_ids = {item.item_id for item in items if item.state is ItemState.CONFIRMED}
         studies = known_studies(self._store, list({instance.study_instance_uid for instance in found.values()}))
+        replaces = self._replaced(items)
+        carried_ids = courier.carried_among(self._store, list(found))
         return {
             item_id: SendItem(
                 item_id=item_id,
@@ -320,14 +347,26 @@ class _Life:
                 transfer_syntax_uid=instance.transfer_syntax_uid,
                 size_bytes=instance.size_bytes,
                 sha256=instance.sha256,
-                path=blob_path(self._config.blob_dir, instance.blob_uuid),
+                path=stored_path(self._config, instance),
                 stat=item_id in stat_ids,
                 study=studies[instance.study_instance_uid].header,
                 study_instance_count=studies[instance.study_instance_uid].instance_count,
                 proved=item_id in proved_ids,
+                replaces=replaces.get(item_id, ()),
+                carried=item_id in carried_ids,
             )
             for item_id, instance in found.items()
         }
+
+    def _replaced(self, items: Sequence[OutboxItem]) -> dict[int, tuple[str, ...]]:
+        """What each destination may hold of an item from before its correction; a gateway may have it from a stick."""
+        revised = [item for item in items if item.revision_id]
+        if not revised:
+            return {}
+        earlier = earlier_digests(self._store, [item.item_id for item in revised])
+        may_hold = sent_before(self._store, list(earlier))
+        may_hold |= {item.item_id for item in revised if item.destination in self._gateways}
+        return {item_id: digests for item_id, digests in earlier.items() if item_id in may_hold}
 
     def _show(self) -> None:
         now = self._clock.mono_s()
@@ -336,7 +375,7 @@ class _Life:
             facts = {
                 "in_flight": self._hands.in_flight(),
                 "link_kind": self._engine.state.allowance.kind,
-                "waits": self._engine.waits(now),
+                "leave": leave_facts(self._engine.leaves(now)),
             }
             write_live(self._config.run_dir, "sync", facts, self._clock)
 

@@ -55,11 +55,14 @@ class Conversation:
         clock: Clock,
         contexts: Sequence[Context],
         handlers: Sequence[tuple[Any, Callable[[Any], Any]]] = (),
+        roles: Sequence[Any] = (),
     ) -> None:
         self._table = table
         self._limits = limits
         self._contexts = contexts
         self._handlers = handlers
+        self._roles = roles
+        """SCP/SCU role selection items of pynetdicom."""
         self._association: Association | None = None
         self._connection: socket.socket | None = None
         self._message_id = 0
@@ -181,6 +184,7 @@ class Conversation:
             self._table.port,
             contexts=_contexts(self._contexts),
             ae_title=self._table.called_ae_title,
+            ext_neg=list(self._roles),
             max_pdu=self._limits.pdu_bytes_max,
             evt_handlers=[(evt.EVT_PDU_RECV, self._on_pdu), *self._handlers],
         )

@@ -6,10 +6,15 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from appliance.domain.failure import Failure
 from appliance.domain.values import Evidence, StudyHeader
+
+if TYPE_CHECKING:
+    from sync.wire.answers import Acknowledgements, AcknowledgementsAnswer
+    from sync.wire.messages import Inbox
+    from sync.wire.status import StatusReport
 
 
 def _unheard(*_: float) -> None:
@@ -25,6 +30,9 @@ class SendItem:
     so far, those on their way to the unit not included. ``proved`` says that it has a receipt already: whoever wants it
     verified wants the destination to look again. ``earlier`` is what an earlier proof showed: what is read back is
     compared with that and not with the file, which may be gone (the centre checks what it no longer keeps).
+    ``replaces`` are the file digests of what this instance was before it was corrected, oldest first, as far as the
+    destination may hold one of them: proof must then tell the contents apart. ``carried``: a stick took it along, so
+    the destination may hold it although nothing of it was ever sent.
     """
 
     item_id: int
@@ -41,6 +49,8 @@ class SendItem:
     study_instance_count: int = 0
     proved: bool = False
     earlier: Evidence | None = None
+    replaces: tuple[str, ...] = ()
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,4 +148,38 @@ class Announcing(Destination, Protocol):
         Announcing again is harmless. An item of which no preview can be made is announced by its manifest alone: that
         is no failure. ``cancel`` ends it between two items.
         """
+        ...
+
+
+@runtime_checkable
+class Conversing(Announcing, Protocol):
+    """A gateway through which people at the centre talk to the unit.
+
+    These calls raise ``sync.adapters.failures.Failed``. They may run beside every other one, and do not try twice: who
+    calls them has a pause of its own.
+    """
+
+    @property
+    def inbox_head(self) -> int:
+        """Number of the newest entry that any answer told of in this process; a hint."""
+        ...
+
+    def unit_id(self) -> str:
+        """Who the unit is there; numbers of its inbox mean nothing to another one."""
+        ...
+
+    def read_answers(self, after: int, wait_s: float, cancel: threading.Event) -> Inbox:
+        """What people said after a number; when there is nothing yet, at most ``wait_s`` seconds later."""
+        ...
+
+    def note_answers_seen(self, seq: int) -> None:
+        """Everything up to here is kept durably on the unit."""
+        ...
+
+    def acknowledge(self, said: Acknowledgements, cancel: threading.Event) -> AcknowledgementsAnswer:
+        """Say what became of answers; saying it again is harmless."""
+        ...
+
+    def report(self, said: StatusReport, cancel: threading.Event) -> None:
+        """Say how the unit is."""
         ...

@@ -125,6 +125,12 @@ class Dimse:
     def _verify_by_commitment(
         self, items: Sequence[SendItem], attempt: Attempt, on_result: Callable[[Checked], None]
     ) -> None:
+        for item in items:
+            if item.replaces:  # a promise names the UID alone, which both contents have
+                on_result(Checked(item.item_id, failure=failure("correction-unproved")))
+        items = [item for item in items if not item.replaces]
+        if not items:
+            return
         reports = [(evt.EVT_N_EVENT_REPORT, self._book.on_report)]
         if self._table.commitment_port:
             self._listen(reports)

@@ -135,6 +135,14 @@ CATALOGUE: dict[str, Entry] = {
         "The destination holds another picture under this picture's identifier.",
         "Compare both pictures with the administrator of the destination; the one on this unit is unchanged.",
     ),
+    "kept-earlier": _permanent(
+        "The destination still holds this picture as it was before its correction, or another one.",
+        "Ask the administrator of the destination to remove the earlier picture there, then have it tried again.",
+    ),
+    "correction-unproved": _permanent(
+        "The destination took this correction and cannot show which of both pictures it keeps.",
+        "Ask the administrator of the destination which one is shown; set proof = 'wado' or 'move' for it.",
+    ),
     "not-comparable": _permanent("What the destination gives back cannot be compared with this picture.", _ADMIN),
     "refused-by-centre": _permanent("The destination does not take this picture.", _ADMIN),
     "file-unreadable": _permanent("The stored file of this picture cannot be read on this unit.", _ADMIN),

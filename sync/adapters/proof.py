@@ -65,11 +65,13 @@ def prove(item: SendItem, method: str, read: Callable[[], Reading | None]) -> Ch
         return Checked(item.item_id, evidence=_evidence(item, method, second))
     if second is None or second.sha256 != first.sha256:
         return Checked(item.item_id, failure=failure("reread-unstable"))
-    return Checked(item.item_id, failure=_difference(first.comparison))
+    return Checked(item.item_id, failure=_difference(item, first.comparison))
 
 
-def _difference(comparison: Comparison) -> Failure:
-    return failure("not-comparable" if comparison.verdict is Verdict.UNREADABLE else "digest-mismatch")
+def _difference(item: SendItem, comparison: Comparison) -> Failure:
+    if comparison.verdict is Verdict.UNREADABLE:
+        return failure("not-comparable")
+    return failure("kept-earlier" if item.replaces else "digest-mismatch")
 
 
 def _evidence(item: SendItem, method: str, reading: Reading) -> Evidence:

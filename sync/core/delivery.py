@@ -1,10 +1,13 @@
 """The way of an item from waiting to its transfer: ask the store, choose, prepare, start, and make way.
 
-A destination has a few places in line, each taken by one batch. Where previews are shown, one batch of previews may go
-beside them: what a reader wants to see first never waits for the end of what is under way.
+A destination has a place in line, taken by one batch. Where previews are shown, those have two places of their own: the
+next ones go out while the answers to the last ones are on their way, and so do whole files once all previews went. What
+a reader wants to see first never waits for the end of what is under way.
 """
 
 from __future__ import annotations
+
+from collections import Counter
 
 from appliance.domain.failure import FailureKind
 from appliance.domain.values import ItemState, OutboxItem, TrafficClass
@@ -13,6 +16,7 @@ from sync.core.effects import NeedCandidates, NoteDamage, OpenTransfer, PrepareI
 from sync.core.events import CandidatesOffered, Prepared, PrepareFailed
 from sync.core.machine import WAITING, ItemEvent
 from sync.core.outcome import put_back
+from sync.core.policy import Policy
 from sync.core.retry import Why
 from sync.core.state import Batch, Lane, Turn
 
@@ -38,29 +42,32 @@ def plan(turn: Turn, lane: Lane) -> None:
                 _start(turn, lane, batch)
 
 
-def next_deadline(transfer_count_max: int, lane: Lane) -> float | None:
+def next_deadline(policy: Policy, lane: Lane) -> float | None:
     """When ``plan`` would do something without any other event."""
     if not lane.link.up:
         return None
     times = [lane.backoff.earliest()]
-    if lane.again_after_rest or (lane.work and not lane.asked and len(lane.in_line) < transfer_count_max):
+    if lane.again_after_rest or (lane.work and not lane.asked and _open_steps(policy, lane)):
         times.append(lane.rest_until_mono_s)
     return min((time for time in times if time is not None), default=None)
 
 
+def _open_steps(policy: Policy, lane: Lane) -> frozenset[Step]:
+    """What one more batch may do."""
+    busy = Counter(batch.step for batch in lane.batches)
+    count_max = {Step.FULL: policy.transfer_count_per_destination_max}
+    if lane.announces:
+        count_max[Step.ANNOUNCE] = policy.announce_count_per_destination_max
+    return frozenset(step for step, count in count_max.items() if busy[step] < count)
+
+
 def _has_room(turn: Turn, lane: Lane) -> bool:
-    transfer_count_max = turn.policy.transfer_count_per_destination_max
-    return len(lane.in_line) < transfer_count_max and turn.now >= lane.rest_until_mono_s
+    return turn.now >= lane.rest_until_mono_s and bool(_open_steps(turn.policy, lane))
 
 
 def _may_make_room(lane: Lane) -> bool:
     """Whether something urgent, should it be offered, could have its way."""
-    return _has_place_beside(lane) or any(not batch.yielding and not batch.stat for batch in lane.batches)
-
-
-def _has_place_beside(lane: Lane) -> bool:
-    """Whether previews may go beside what is under way."""
-    return lane.announces and bool(lane.batches) and not any(batch.beside for batch in lane.batches)
+    return any(not batch.yielding and not batch.stat for batch in lane.batches)
 
 
 def _ask(turn: Turn, lane: Lane, allowed: frozenset[TrafficClass]) -> None:
@@ -74,7 +81,7 @@ def _ask(turn: Turn, lane: Lane, allowed: frozenset[TrafficClass]) -> None:
         NeedCandidates(
             lane.destination,
             turn.policy.limits.candidate_count_max,
-            skip_item_ids=(*lane.in_flight(), *lane.backoff),
+            skip_item_ids=(*lane.in_flight(), *lane.backoff, *lane.brought),
             least_tried_first=_in_trouble(lane),
             classes=classes,
             announces=lane.announces,
@@ -92,7 +99,7 @@ def _in_trouble(lane: Lane) -> bool:
 
 
 def _is_turn_of_oldest(turn: Turn, lane: Lane) -> bool:
-    return (lane.turn_count + 1) % turn.policy.limits.aging_turn_period == 0
+    return lane.turn_count + 1 >= turn.policy.limits.aging_turn_period
 
 
 def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
@@ -101,7 +108,8 @@ def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
         return
     lane.asked = False
     allowed = turn.allowed
-    busy = set(lane.in_flight())
+    busy = {*lane.in_flight(), *lane.revised, *lane.brought}
+    lane.revised.clear()
 
     def is_free(item: OutboxItem) -> bool:
         return (
@@ -125,46 +133,48 @@ def offered(turn: Turn, lane: Lane, event: CandidatesOffered) -> None:
 
 
 def _take(turn: Turn, lane: Lane, waiting: list[OutboxItem], oldest: OutboxItem | None) -> None:
-    if _has_room(turn, lane):
-        chosen = schedule.choose(waiting, turn.policy.limits, lane.announces)
+    chosen = schedule.choose(waiting, turn.policy.limits, lane.announces)
+    if chosen and _may_begin(turn, lane, chosen[0]):
         aged = _overtakes(turn, lane, oldest, chosen)
-        _begin(turn, lane, (oldest,) if oldest is not None and aged else chosen, aged=aged)
-        lane.work = lane.work or _has_room(turn, lane)
+        chosen = (oldest,) if oldest is not None and aged else chosen
+        _begin(turn, lane, chosen, aged=aged)
+        left = [item for item in waiting if item.item_id not in {each.item_id for each in chosen}]
+        lane.work = lane.work or _has_room(turn, lane) or schedule.has_stat(left)
     elif lane.batches and schedule.has_stat(waiting):
         make_way(turn, lane)
-    _go_beside(turn, lane, waiting)
     lane.again_after_rest = lane.again_after_rest or turn.now < lane.rest_until_mono_s
+
+
+def _may_begin(turn: Turn, lane: Lane, item: OutboxItem) -> bool:
+    """Whether there is a place for it. Previews take theirs from whole files only where they are more urgent."""
+    wanted = schedule.class_of(item, lane.announces)
+    step = schedule.step_of(wanted)
+    if turn.now < lane.rest_until_mono_s or step not in _open_steps(turn.policy, lane):
+        return False
+    if any(batch.aged and batch.transfer_id is None for batch in lane.batches):
+        return False  # turns are counted in the order in which they begin
+    whole = [batch.traffic_class for batch in lane.batches if batch.step is Step.FULL]
+    return step is Step.FULL or all(schedule.RANK[wanted] < schedule.RANK[each] for each in whole)
 
 
 def _overtakes(turn: Turn, lane: Lane, oldest: OutboxItem | None, chosen: tuple[OutboxItem, ...]) -> bool:
     """Whether the oldest routine item has its turn although more urgent ones wait."""
     return (
         oldest is not None
+        and Step.FULL in _open_steps(turn.policy, lane)
+        and all(batch.transfer_id is not None and not batch.aged for batch in lane.batches)
         and _is_turn_of_oldest(turn, lane)
         and all(oldest.queued_at_s < item.queued_at_s for item in chosen)
         and schedule.is_old(oldest, turn.state.allowance.wall, turn.now, turn.policy.limits)
     )
 
 
-def _begin(turn: Turn, lane: Lane, chosen: tuple[OutboxItem, ...], *, aged: bool = False, beside: bool = False) -> None:
+def _begin(turn: Turn, lane: Lane, chosen: tuple[OutboxItem, ...], *, aged: bool) -> None:
     step = schedule.step_of(schedule.class_of(chosen[0], lane.announces))
     moved = [turn.move(item, ItemEvent.CHOSEN) for item in chosen]
+    beside = step is Step.ANNOUNCE and bool(lane.batches) and not aged
     lane.batches.append(Batch({item.item_id: item for item in moved}, step, beside=beside, aged=aged))
     turn.emit(PrepareItems(lane.destination, tuple(moved)))
-
-
-def _go_beside(turn: Turn, lane: Lane, waiting: list[OutboxItem]) -> None:
-    """Let previews go at once, when they are more urgent than all that is under way."""
-    if not _has_place_beside(lane) or turn.now < lane.rest_until_mono_s:
-        return
-    busy = set(lane.in_flight())
-    chosen = schedule.choose([item for item in waiting if item.item_id not in busy], turn.policy.limits, True)
-    if not chosen:
-        return
-    best = schedule.class_of(chosen[0], announces=True)
-    running = min(schedule.RANK[batch.traffic_class] for batch in lane.batches)
-    if schedule.step_of(best) is Step.ANNOUNCE and schedule.RANK[best] < running:
-        _begin(turn, lane, chosen, beside=True)
 
 
 def make_way(turn: Turn, lane: Lane) -> None:
@@ -212,8 +222,8 @@ def _pass_over_if_void(turn: Turn, lane: Lane, batch: Batch) -> None:
 
 def _start(turn: Turn, lane: Lane, batch: Batch) -> None:
     turn.state.transfer_id_last += 1
-    lane.turn_count += not batch.beside
-    batch.transfer_id = turn.state.transfer_id_last
+    lane.turn_count = 0 if batch.aged else lane.turn_count + (not batch.beside)
+    batch.transfer_id, batch.epoch = turn.state.transfer_id_last, lane.epoch
     turn.emit(OpenTransfer(batch.transfer_id, lane.destination, tuple(batch.items)))
     batch.items = {item_id: turn.move(item, ItemEvent.STARTED) for item_id, item in batch.items.items()}
     turn.emit(StartTransfer(batch.transfer_id, lane.destination, tuple(batch.items.values()), batch.step))

@@ -25,7 +25,9 @@ class MoveItem:
     The store applies it only if the row still is in ``from_state``; otherwise it leaves the row and whatever else
     belongs to this item in the transaction (``KeepReceipt``) alone, applies the rest, and the runner answers with
     ``StateLost``. ``failure`` replaces what the row said before; ``None`` clears it. ``announced`` likewise says that
-    the item is announced now, or no more; ``None`` leaves what the row says.
+    the item is announced now, or no more; ``None`` leaves what the row says. ``revision_id`` says what it is about from
+    now on. An item that is not about its latest revision is not taken up: a move to ``encoding`` is then refused as if
+    it were in another state.
     """
 
     item_id: int
@@ -36,6 +38,7 @@ class MoveItem:
     failure: Failure | None = None
     actor: str = "sync"
     announced: bool | None = None
+    revision_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

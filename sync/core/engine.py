@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from appliance.domain.leave import Leave
 from appliance.domain.values import OutboxItem, TrafficClass
-from sync.core import commands, delivery, outcome, proving, traffic
+from sync.core import commands, delivery, outcome, proving, revising, traffic
 from sync.core.allowance import Allowance
 from sync.core.effects import Effect
 from sync.core.events import (
@@ -31,11 +32,13 @@ from sync.core.events import (
     ItemVerified,
     LinkChanged,
     LinkKindChanged,
+    NetworkCameUp,
     Prepared,
     PrepareFailed,
     ReceiptBrought,
     RecheckWanted,
     Restarted,
+    RevisionWanted,
     RoundTripSeen,
     SentOffered,
     StateLost,
@@ -75,17 +78,16 @@ class Engine:
             proving.plan(turn, lane)
         return turn.effects
 
-    def waits(self, now: float) -> dict[TrafficClass, str]:
-        """What may not travel at this moment, each with a sentence for people."""
-        return self.state.allowance.waits(now)
+    def leaves(self, now: float) -> dict[TrafficClass, Leave]:
+        """How far each class may go on the present link; free ones are left out."""
+        return self.state.allowance.leaves(now)
 
     def next_deadline(self) -> float | None:
         """Monotonic seconds at which ``DeadlineReached`` is wanted; ``None`` when only an event can help."""
-        transfer_count_max = self.policy.transfer_count_per_destination_max
         times: list[float | None] = [self.state.edge_mono_s]
         for lane in self.state.lanes.values():
             times.append(lane.link.probe_mono_s)
-            times.append(delivery.next_deadline(transfer_count_max, lane))
+            times.append(delivery.next_deadline(self.policy, lane))
             times.append(proving.next_deadline(lane))
         return min((time for time in times if time is not None and time < math.inf), default=None)
 
@@ -146,6 +148,12 @@ def _link_changed(turn: Turn, event: LinkChanged) -> None:
     lane.proof.sent_maybe = True
     lane.proof.fruitless_count = 0
     lane.proof.rest_until_mono_s = turn.now
+
+
+def _network_came_up(turn: Turn, event: NetworkCameUp) -> None:
+    """Nothing that failed before says anything of this network; the probe's answer ends the waits of items."""
+    for lane in turn.state.lanes.values():
+        lane.link.begin_anew(turn.now)
 
 
 def _state_lost(turn: Turn, event: StateLost) -> None:
@@ -237,9 +245,11 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ItemUnverified: _of_proof(proving.unverified),
     VerificationEnded: _of_proof(proving.ended),
     ReceiptBrought: proving.brought,
+    RevisionWanted: revising.wanted,
     RecheckWanted: _of_lane(proving.recheck_wanted),
     LinkChanged: _link_changed,
     RoundTripSeen: traffic.round_trip_seen,
+    NetworkCameUp: _network_came_up,
     LinkKindChanged: traffic.link_kind_changed,
     ClockSeen: traffic.clock_seen,
     CommandGiven: commands.given,

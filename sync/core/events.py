@@ -164,6 +164,20 @@ class ReceiptBrought:
 
 
 @dataclass(frozen=True, slots=True)
+class RevisionWanted:
+    """A correction took the place of what this item is about; ``item`` is the row as it is.
+
+    Told again until the item is moved on; meanwhile the store does not offer it. While an attempt has it, the attempt
+    is asked to stop, and what it reports counts as ever: it is true of what was sent.
+    """
+
+    item: OutboxItem
+    revision_id: int
+    """The latest; 0 when corrections were undone and the original is owed again."""
+    actor: str = "sync"
+
+
+@dataclass(frozen=True, slots=True)
 class VerificationEnded:
     """The verification attempt is over; unreported items are asked about again later."""
 
@@ -194,6 +208,11 @@ class RoundTripSeen:
 
     destination: str
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCameUp:
+    """The machine has a way to the world again, or another one; whether it leads to the centre is not said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +281,12 @@ Event = (
     | ItemVerified
     | ItemUnverified
     | ReceiptBrought
+    | RevisionWanted
     | VerificationEnded
     | RecheckWanted
     | LinkChanged
     | RoundTripSeen
+    | NetworkCameUp
     | LinkKindChanged
     | ClockSeen
     | CommandGiven

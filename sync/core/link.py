@@ -30,6 +30,8 @@ class Link:
     state: LinkState = LinkState.UNKNOWN
     failure_count: int = 0
     probe_mono_s: float = -math.inf
+    is_probing: bool = False
+    """A probe was started and nothing has been heard since."""
 
     @property
     def up(self) -> bool:
@@ -38,6 +40,7 @@ class Link:
     def go_down(self, failure: Failure | None, now: float, limits: LimitSet, jitter: Jitter) -> NoteLink:
         """The link failed, or still fails; the next probe is scheduled."""
         self.state = LinkState.DOWN
+        self.is_probing = False
         self.failure_count += 1
         delay_s = backoff_s(self.failure_count, limits.backoff_s_first, limits.backoff_s_max, jitter.draw())
         delay_s = at_least_asked(delay_s, failure.retry_after_s if failure else None, limits.backoff_s_max)
@@ -47,6 +50,7 @@ class Link:
     def come_up(self, now: float) -> NoteLink | None:
         """The destination can be reached; ``None`` when that was known."""
         self.probe_mono_s = now + self.idle_probe_s
+        self.is_probing = False
         if self.up:
             return None
         self.state = LinkState.UP
@@ -59,17 +63,25 @@ class Link:
 
     def heard(self, now: float) -> None:
         """The destination said something: it need not be asked for news for a while."""
+        self.is_probing = False
         if self.up:
             self.probe_mono_s = now + self.idle_probe_s
 
     def probe_soon(self, now: float) -> None:
-        """A person wants it tried now."""
-        if not self.up:
+        """A person wants it tried now; one who wants forty studies tried at once gets one probe."""
+        if not self.up and not self.is_probing:
             self.probe_mono_s = now
+
+    def begin_anew(self, now: float) -> None:
+        """The unit is in a network that it was not in before: failures of the last one count no more."""
+        if not self.up:
+            self.failure_count = 0
+            self.probe_soon(now)
 
     def probe_if_due(self, now: float, limits: LimitSet) -> ProbeLink | None:
         """The probe to start now, if any; a probe that never answers is repeated after the longest back-off."""
         if now < self.probe_mono_s:
             return None
         self.probe_mono_s = now + (self.idle_probe_s if self.up else limits.backoff_s_max)
+        self.is_probing = True
         return ProbeLink(self.destination)

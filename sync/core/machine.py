@@ -49,6 +49,8 @@ class ItemEvent(StrEnum):
     RETRY = "retry"
     REJECT = "reject"
     """A person set it aside."""
+    REVISED = "revised"
+    """A correction took the place of what it was about: whatever was proved, was proved of something else."""
 
 
 _S, _E = ItemState, ItemEvent
@@ -60,6 +62,7 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         (_S.PENDING, _E.REJECT): _S.REJECTED,
         # A receipt is proof wherever it came from. What is under way is not touched: its own attempt finds the same.
         (_S.PENDING, _E.BROUGHT): _S.CONFIRMED,
+        (_S.PENDING, _E.REVISED): _S.PENDING,
         (_S.PENDING, _E.RESTARTED): _S.PENDING,
         (_S.ENCODING, _E.PREPARED): _S.READY,
         (_S.ENCODING, _E.UNPREPARED): _S.PENDING,
@@ -72,6 +75,7 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         (_S.READY, _E.PASSED_OVER): _S.PENDING,
         (_S.READY, _E.HOLD): _S.HELD,
         (_S.READY, _E.REJECT): _S.REJECTED,
+        (_S.READY, _E.REVISED): _S.PENDING,
         # The check of the bytes is as old as the power cut may be long: it is made again.
         (_S.READY, _E.RESTARTED): _S.PENDING,
         (_S.SENDING, _E.ACCEPTED): _S.SENT,
@@ -88,18 +92,24 @@ TABLE: Mapping[tuple[ItemState, ItemEvent], ItemState] = MappingProxyType(
         (_S.SENT, _E.BROUGHT): _S.CONFIRMED,
         (_S.SENT, _E.ABSENT): _S.PENDING,
         (_S.SENT, _E.CONFLICT): _S.REJECTED,
+        (_S.SENT, _E.REVISED): _S.PENDING,
         (_S.SENT, _E.RESTARTED): _S.SENT,
         # The check before eviction may find that a restored centre forgot, or holds something else now.
         (_S.CONFIRMED, _E.ABSENT): _S.PENDING,
         (_S.CONFIRMED, _E.CONFLICT): _S.REJECTED,
+        (_S.CONFIRMED, _E.REVISED): _S.PENDING,
         (_S.CONFIRMED, _E.RESTARTED): _S.CONFIRMED,
         (_S.HELD, _E.RELEASE): _S.PENDING,
         (_S.HELD, _E.BROUGHT): _S.CONFIRMED,
         (_S.HELD, _E.REJECT): _S.REJECTED,
+        # Often the very reason for the hold; who held it releases it.
+        (_S.HELD, _E.REVISED): _S.HELD,
         (_S.HELD, _E.RESTARTED): _S.HELD,
         (_S.REJECTED, _E.RETRY): _S.PENDING,
         # Damaged here, whole at the centre. What a person must decide for other reasons is not brought.
         (_S.REJECTED, _E.BROUGHT): _S.CONFIRMED,
+        # What was wrong with it may be mended. Pictures that a person rejected are not revised while they are.
+        (_S.REJECTED, _E.REVISED): _S.PENDING,
         (_S.REJECTED, _E.RESTARTED): _S.REJECTED,
     }
 )

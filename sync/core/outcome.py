@@ -37,7 +37,8 @@ def announced(turn: Turn, lane: Lane, batch: Batch, event: ItemAnnounced) -> Non
     item = batch.items.pop(event.item_id)
     batch.announced_count += 1
     lane.link.answered(turn.now)
-    put_back(turn, lane, item, ItemEvent.ANNOUNCED, announced=True)
+    is_forgotten = batch.epoch not in ("", lane.epoch)  # it was perhaps told to a centre that was restored since
+    put_back(turn, lane, item, ItemEvent.ANNOUNCED, announced=not is_forgotten)
 
 
 def failed(turn: Turn, lane: Lane, batch: Batch, event: ItemFailed) -> None:

@@ -14,12 +14,14 @@ from sync.core.allowance import LinkRule
 class Policy:
     """Bounds, the seed of the jitter, and how many transfers may run at one destination at the same time.
 
-    ``announcing`` names the destinations that show a study before its pixels are there; at those one more transfer, of
-    previews only, may run beside the others. A kind of link without a rule may be used for everything at any time.
+    ``announcing`` names the destinations that show a study before its pixels are there; at those as many
+    transfers as ``announce_count_per_destination_max``, of previews only, may run beside the others. A kind of link
+    without a rule may be used for everything at any time.
     """
 
     limits: LimitSet = field(default_factory=LimitSet)
     jitter_seed: int = 0
     transfer_count_per_destination_max: int = 1
+    announce_count_per_destination_max: int = 2
     announcing: frozenset[str] = frozenset()
     link_rules: Mapping[LinkKind, LinkRule] = field(default_factory=dict)

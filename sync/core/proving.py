@@ -143,6 +143,7 @@ def epoch_seen(turn: Turn, lane: Lane, event: EpochSeen) -> None:
     turn.emit(NoteEpoch(lane.destination, event.epoch))
     lane.work = True
     for batch in lane.batches:
+        batch.epoch = batch.epoch or event.epoch  # the first one that is heard of is the one it began in
         if lane.announces and batch.transfer_id is None:  # what was announced has to be announced again
             turn.emit(batch.ask_to_yield())
     lane.proof.sent_maybe = lane.proof.stale_maybe = True
@@ -184,9 +185,15 @@ def brought(turn: Turn, event: ReceiptBrought) -> None:
     """
     item, receipt = event.item, event.receipt
     lane = turn.state.lanes.get(item.destination)
-    if lane is not None and lane.batch_of(item.item_id) is not None:
-        return
     fault = receipt_fault(item, receipt)
+    batch = lane.batch_of(item.item_id) if lane is not None else None
+    if lane is not None and batch is not None:
+        if fault is None:  # the attempt is moot, and may go on for half a minute over a link that is gone
+            turn.emit(batch.ask_to_yield())
+            lane.brought.add(item.item_id)
+        return  # told again until it is settled
+    if lane is not None:
+        lane.brought.discard(item.item_id)
     if fault is not None:
         turn.emit(SettleBrought(event.brought_id, item.item_id, fault.code))
     elif item.state is ItemState.CONFIRMED:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.domain.failure import Failure
-from appliance.domain.values import ItemState, OutboxItem, Priority, TrafficClass
+from appliance.domain.values import ItemState, LinkKind, OutboxItem, Priority, TrafficClass
 from sync.core.allowance import Allowance
 from sync.core.effects import CancelTransfer, Effect, MoveItem, Step
 from sync.core.link import Link
@@ -30,7 +30,9 @@ class Batch:
     items: dict[int, OutboxItem]
     step: Step = Step.FULL
     beside: bool = False
-    """Previews that go beside a running transfer instead of in its place."""
+    """Previews that began while something else was under way."""
+    epoch: str = ""
+    """The centre's when it started."""
     aged: bool = False
     """An old routine item that goes before STAT ones; it makes way only once it got further."""
     moved: bool = False
@@ -121,11 +123,20 @@ class Lane:
     epoch: str = ""
     """What the centre called its life when it was last heard of."""
     turn_count: int = 0
-    """Transfers started, those of previews beside another not counted; one in so many is the oldest routine item."""
+    """Transfers started since the last one that had its turn because of its age, those of previews beside another not
+    counted."""
     rate: RateEstimator = field(default_factory=RateEstimator)
+    moved_mono_s: float = -math.inf
+    """When bytes were last told of."""
+    rates_left: dict[LinkKind, RateEstimator] = field(default_factory=dict)
+    """What was measured on kinds of links that the present one was before, should it come back soon."""
     batches: list[Batch] = field(default_factory=list)
     asked: bool = False
     """``NeedCandidates`` is not answered yet."""
+    brought: set[int] = field(default_factory=set)
+    """Items whose attempt makes way for a receipt that a stick brought; no new attempt before that was settled."""
+    revised: set[int] = field(default_factory=set)
+    """Items corrected while ``asked``: what the answer says of them may be about the bytes before."""
     work: bool = True
     """The store may hold waiting items that were not offered yet."""
     request_count: int = 0
@@ -137,11 +148,6 @@ class Lane:
     lost_count: int = 0
     """Verifications in a row that found accepted items absent and proved none."""
     proof: Proof = field(default_factory=Proof)
-
-    @property
-    def in_line(self) -> list[Batch]:
-        """The batches that take one of the destination's places."""
-        return [batch for batch in self.batches if not batch.beside]
 
     def batch_of(self, item_id: int) -> Batch | None:
         """The batch that holds this item without an outcome."""

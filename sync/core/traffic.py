@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from sync.core.allowance import Wall
-from sync.core.effects import NoteRate, NoteUsage
+from sync.core.effects import NoteRate, NoteUsage, Step
 from sync.core.events import BytesMoved, ClockSeen, LinkKindChanged, RoundTripSeen
 from sync.core.rate import RateEstimator
 from sync.core.state import Turn
+
+MEASURING_BYTES_MIN = 32 * 1024
+"""Fewer, of previews, say how long an answer takes, not how fast the link is."""
 
 
 def bytes_moved(turn: Turn, event: BytesMoved) -> None:
@@ -18,12 +21,16 @@ def bytes_moved(turn: Turn, event: BytesMoved) -> None:
     lane = turn.state.lanes.get(event.destination)
     if lane is None:
         return
-    if lane.rate.moved(event.link_bytes, event.duration_s):
+    batch = next((each for each in lane.batches if each.transfer_id == event.transfer_id), None)
+    # Transfers overlap: no second is counted twice.
+    duration_s = min(event.duration_s, turn.now - lane.moved_mono_s)
+    lane.moved_mono_s = turn.now
+    is_whole = batch is not None and batch.step is Step.FULL
+    if (is_whole or event.link_bytes >= MEASURING_BYTES_MIN) and lane.rate.moved(event.link_bytes, duration_s):
         turn.emit(NoteRate(lane.destination, lane.rate.goodput, lane.rate.round_trip_s))
-    for batch in lane.batches:
-        if batch.transfer_id == event.transfer_id and event.link_bytes > 0:
-            lane.work = lane.work or (batch.aged and not batch.moved)  # now it may make way
-            batch.moved = True
+    if batch is not None and event.link_bytes > 0:
+        lane.work = lane.work or (batch.aged and not batch.moved)  # now it may make way
+        batch.moved = True
 
 
 def round_trip_seen(turn: Turn, event: RoundTripSeen) -> None:
@@ -34,14 +41,18 @@ def round_trip_seen(turn: Turn, event: RoundTripSeen) -> None:
 
 
 def link_kind_changed(turn: Turn, event: LinkKindChanged) -> None:
-    """Another link: what was measured on the one before means nothing any more."""
-    if event.kind is turn.state.allowance.kind:
+    """Another link: what was measured on the one before means nothing any more, unless it comes back at once."""
+    allowance = turn.state.allowance
+    left = allowance.kind
+    if event.kind is left:
         return
-    turn.state.allowance.kind = event.kind
+    is_back = allowance.change_to(event.kind, turn.now, turn.policy.limits.link_kind_settle_s)
     for lane in turn.state.lanes.values():
-        if lane.rate.goodput is not None or lane.rate.round_trip_s is not None:
-            turn.emit(NoteRate(lane.destination, None, None))
-        lane.rate = RateEstimator()
+        before, lane.rates_left[left] = lane.rate, lane.rate
+        after = lane.rates_left.get(event.kind) if is_back else None
+        lane.rate = after or RateEstimator()
+        if (lane.rate.goodput, lane.rate.round_trip_s) != (before.goodput, before.round_trip_s):
+            turn.emit(NoteRate(lane.destination, lane.rate.goodput, lane.rate.round_trip_s))
 
 
 def clock_seen(turn: Turn, event: ClockSeen) -> None:

@@ -13,9 +13,10 @@ from enum import IntEnum
 import numpy as np
 
 from sync.wire.errors import WireError
-from sync.wire.jxl import decode_jpeg, decode_picture, encode_picture
+from sync.wire.jxl import decode_jpeg
 from sync.wire.limits import WireLimits
 from sync.wire.octets import Octets, varint
+from sync.wire.picture_codec import decode_picture, encode_picture
 from sync.wire.raster import (
     Order,
     Range,

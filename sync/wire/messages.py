@@ -23,6 +23,7 @@ INBOX_HEADER = "Qafila-Inbox"
 """On every answer to an authenticated unit: number of the newest inbox entry, so that nobody polls an idle link."""
 EPOCH_HEADER = "Qafila-Epoch"
 """On every answer to an authenticated unit: the centre's epoch; another one means that the centre lost its memory."""
+REPLACES_COUNT_MAX = 64
 RECEIPT_CONTEXT = b"qafila receipt v1\0"
 SESSION_CONTEXT = b"qafila session v1\0"
 ENROL_CONTEXT = b"qafila enrol v1\0"
@@ -169,6 +170,11 @@ class InstanceInfo(_Message, frozen=True, kw_only=True):
     no_pixels: bool = False
     """The skeleton is the whole file; then ``header`` alone rebuilds it."""
     preview: str = ""
+    replaces: Annotated[tuple[Sha256, ...], msgspec.Meta(max_length=REPLACES_COUNT_MAX)] = ()
+    """Digests of the contents that this instance had before it was corrected, oldest first.
+
+    The centre then puts this content in their place, and only in theirs; one of them that comes late changes nothing.
+    """
 
 
 class Manifest(_Message, frozen=True, kw_only=True):
@@ -268,6 +274,8 @@ class InboxEntry(_Message, frozen=True, kw_only=True):
     receipt: SignedReceipt | None = None
     text: Text = ""
     code: Text = ""
+    body: str = ""
+    """Of the kinds of ``sync.wire.answers``: the answer as JSON text."""
 
 
 class Inbox(_Message, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from sync.wire.walk import Picture
 
 BYTES_BLOCK_MAX = 4 * 1024 * 1024
 """Of bytes that are no picture: what zstd at level 19 packs with some 60 MB of memory."""
+BAND_GRID = 64
+"""Rows where a frame may be cut: where its wavelet, if it once was one, has the same phase again."""
 GROUP_PIXELS_MAX = 64 * 1024
 """Frames smaller than this are put together until they reach it: a picture of its own costs some 30 bytes."""
 
@@ -155,6 +157,9 @@ def _bands(frame: Raster, limits: WireLimits) -> list[Raster]:
         return 3 * _bands(plane, limits)
     count = -(-frame.rows // max(1, rows_most))
     edges = [frame.rows * number // count for number in range(count + 1)]
+    on_grid = [edges[0], *(round(edge / BAND_GRID) * BAND_GRID for edge in edges[1:-1]), edges[-1]]
+    if all(0 < b - a <= rows_most for a, b in pairwise(on_grid)):
+        edges = on_grid
     return [replace(frame, rows=b - a, strips=strips) for a, b in pairwise(edges)]
 
 

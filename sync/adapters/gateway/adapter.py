@@ -31,6 +31,9 @@ from sync.adapters.gateway.sending import Sending
 from sync.adapters.gateway.session import Session
 from sync.adapters.gateway.stream import Stream, Surroundings
 from sync.adapters.gateway.tools import Tools
+from sync.wire.answers import Acknowledgements, AcknowledgementsAnswer
+from sync.wire.messages import Inbox
+from sync.wire.status import StatusReport
 
 WEAK_STREAM_COUNT = 4
 """One stream fills a lossy link under bbr; under any other control several together come nearer to it."""
@@ -97,6 +100,42 @@ class Gateway:
             return Proving(self._ready(), items, attempt, on_result).run()
         except Failed as failed:
             return failed.failure
+
+    # --- what people say -------------------------------------------------------------------------------------------
+
+    @property
+    def inbox_head(self) -> int:
+        """As ``Conversing.inbox_head``."""
+        made = self._made
+        return made.tools.centre.inbox_head if made is not None else 0
+
+    def unit_id(self) -> str:
+        """As ``Conversing.unit_id``.
+
+        Raises:
+            Failed: As ``_ready``.
+        """
+        return self._ready().centre.unit_id
+
+    def read_answers(self, after: int, wait_s: float, cancel: threading.Event) -> Inbox:
+        """As ``Conversing.read_answers``."""
+        return self._ready().centre.read_answers(after, wait_s, self._once(cancel), cancel.is_set)
+
+    def note_answers_seen(self, seq: int) -> None:
+        """As ``Conversing.note_answers_seen``."""
+        self._ready().centre.note_answers_seen(seq)
+
+    def acknowledge(self, said: Acknowledgements, cancel: threading.Event) -> AcknowledgementsAnswer:
+        """As ``Conversing.acknowledge``."""
+        return self._ready().centre.acknowledge(said, self._once(cancel), cancel.is_set)
+
+    def report(self, said: StatusReport, cancel: threading.Event) -> None:
+        """As ``Conversing.report``."""
+        self._ready().centre.report(said, self._once(cancel), cancel.is_set)
+
+    def _once(self, cancel: threading.Event) -> Persistence:
+        """The postman has a pause of its own after a failure: one call does not go on trying."""
+        return Persistence(self._clock, cancel, s_max=0.0)
 
     def close(self) -> None:
         """Cut what runs."""

@@ -19,11 +19,13 @@ from appliance.live import write_live
 from appliance.logging import log
 from sync.adapters.failures import Failed, failure
 from sync.adapters.gateway.answers import refusal_of
+from sync.adapters.gateway.centre_clock import ahead_s
 from sync.adapters.gateway.flow import Answer, Flow, Way
 from sync.adapters.gateway.flows import Flows, Use
 from sync.adapters.gateway.persistence import Persistence
 from sync.adapters.gateway.receipts import Receipts
 from sync.adapters.gateway.session import JSON, Session, refusal_of_unit
+from sync.wire.answers import ANSWERS_ONLY, Acknowledgements, AcknowledgementsAnswer
 from sync.wire.messages import (
     EPOCH_HEADER,
     INBOX_HEADER,
@@ -33,11 +35,12 @@ from sync.wire.messages import (
     Manifest,
     ManifestAnswer,
 )
+from sync.wire.status import StatusAnswer, StatusReport
 
 PACK_LEVEL = 9
 CLOCK_LIVE_S = 10.0
 CLOCK_OFF_S = 5.0
-"""``Date`` has whole seconds and is a round trip old; less than this is no news."""
+"""Clocks drift; less than this is no news."""
 CHECK_S_PER_ITEM = 30.0
 """The centre puts the file together again and reads it back from its PACS."""
 POLL_S_MAX = 25.0
@@ -65,7 +68,7 @@ class Centre:
         self._name = way.table.name
         self._lock = threading.Lock()
         self._live_mono_s = float("-inf")
-        self._said_offset_s = 0.0
+        self._ahead_s = self._said_ahead_s = 0.0
         self.inbox_head = 0
         self.receipts = Receipts(session.centre_key, session.identity.unit_id)
 
@@ -73,6 +76,11 @@ class Centre:
     def epoch(self) -> str:
         """As last heard, also in an earlier life of this process; empty while unknown."""
         return self._session.remembered.epoch
+
+    @property
+    def unit_id(self) -> str:
+        """Who the unit is at this gateway."""
+        return self._session.identity.unit_id
 
     @property
     def inbox_seen(self) -> int:
@@ -127,6 +135,46 @@ class Centre:
         if inbox.entries:
             self.note_inbox_seen(max(entry.seq for entry in inbox.entries))
         return inbox
+
+    def read_answers(self, after: int, wait_s: float, persistence: Persistence, cancelled: Callable[[], bool]) -> Inbox:
+        """What people said after a number; nothing is kept or noted by it.
+
+        Raises:
+            Failed: As above. ``session-refused`` when the centre has fewer entries than the unit read: it was restored,
+                and the session that is opened next tells it so.
+        """
+        path = f"/v1/inbox?after={after}&wait={int(wait_s)}&about={ANSWERS_ONLY}"
+        answer = self._ask(persistence, Use.POLL, "GET", path, {}, patience_s=wait_s, cancelled=cancelled)
+        inbox = answer.decode(Inbox)
+        if inbox.head < after:
+            self._session.forget_token(answers_seen=after)
+            raise Failed(failure("session-refused"))
+        return inbox
+
+    def note_answers_seen(self, seq: int) -> None:
+        """The unit keeps answers up to here: a centre that has less was restored."""
+        self._session.note(answers_seen=seq)
+
+    def acknowledge(
+        self, said: Acknowledgements, persistence: Persistence, cancelled: Callable[[], bool]
+    ) -> AcknowledgementsAnswer:
+        """Tell what became of answers.
+
+        Raises:
+            Failed: As above.
+        """
+        body = msgspec.json.encode(said)
+        answer = self._ask(persistence, Use.POLL, "POST", "/v1/acknowledgements", JSON, body, cancelled=cancelled)
+        return answer.decode(AcknowledgementsAnswer)
+
+    def report(self, said: StatusReport, persistence: Persistence, cancelled: Callable[[], bool]) -> None:
+        """Tell how the unit is.
+
+        Raises:
+            Failed: As above; ``not-gateway`` or ``http-4xx`` by a centre of an earlier release.
+        """
+        body = msgspec.json.encode(said)
+        self._ask(persistence, Use.POLL, "POST", "/v1/status", JSON, body, cancelled=cancelled).decode(StatusAnswer)
 
     def check(self, request: CheckRequest, persistence: Persistence, cancelled: Callable[[], bool]) -> CheckAnswer:
         """Have these read back from the PACS now; receipts in the answer are kept.
@@ -205,6 +253,7 @@ class Centre:
         """With a session; one that is over is opened anew once."""
         for is_last in (False, True):
             token = self._session.token(flow)
+            began_mono_s = self._clock.mono_s()
             answer = flow.exchange(
                 method,
                 path,
@@ -223,11 +272,11 @@ class Centre:
         if refused is not None:
             self._session.drop(token)
             raise Failed(refused)
-        self.hear(answer.headers)
+        self.hear(answer.headers, began_mono_s)
         return answer
 
-    def hear(self, headers: httpx.Headers) -> None:
-        """Epoch, inbox and time, which every answer tells."""
+    def hear(self, headers: httpx.Headers, began_mono_s: float) -> None:
+        """Epoch, inbox and time, which every answer tells; its request began then."""
         epoch, head = headers.get(EPOCH_HEADER, ""), headers.get(INBOX_HEADER, "")
         if head.isascii() and head.isdigit():
             self.inbox_head = int(head[:15])
@@ -235,9 +284,9 @@ class Centre:
             if self.epoch:
                 log("sync.gateway", "the centre has another epoch", destination=self._name, epoch=epoch)
             self._session.note(epoch=epoch)
-        self._compare_clocks(headers.get("Date", ""))
+        self._compare_clocks(headers.get("Date", ""), began_mono_s)
 
-    def _compare_clocks(self, date: str) -> None:
+    def _compare_clocks(self, date: str, began_mono_s: float) -> None:
         """An estimate for people and for health; nothing is decided by it."""
         now = self._clock.mono_s()
         with self._lock:
@@ -245,12 +294,12 @@ class Centre:
                 return
             self._live_mono_s = now
         try:
-            centre_wall_s = email.utils.parsedate_to_datetime(date).timestamp()
+            date_s = email.utils.parsedate_to_datetime(date).timestamp()
         except (ValueError, OverflowError):
             return
-        offset_s = round(self._clock.wall_s() - centre_wall_s, 1)
-        if abs(offset_s - self._said_offset_s) > CLOCK_OFF_S:
-            self._said_offset_s = offset_s
-            log("sync.gateway", "this unit's clock differs", destination=self._name, ahead_s=offset_s)
-        facts = {"clock_ahead_s": offset_s, "epoch": self.epoch}
+        self._ahead_s = ahead_s(self._ahead_s, self._clock.wall_s(), now - began_mono_s, date_s)
+        if abs(self._ahead_s - self._said_ahead_s) > CLOCK_OFF_S:
+            self._said_ahead_s = self._ahead_s
+            log("sync.gateway", "this unit's clock differs", destination=self._name, ahead_s=round(self._ahead_s, 1))
+        facts = {"clock_ahead_s": round(self._ahead_s, 1), "epoch": self.epoch}
         write_live(self._run_dir, f"centre-{self._name}", facts, self._clock)

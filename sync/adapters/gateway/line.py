@@ -155,6 +155,12 @@ class Line:
                 if before is None or each.rank < before
             )
 
+    def doubt_new(self) -> None:
+        """The connection was lost: who knows what reached the centre by another way until there is one again."""
+        with self._condition:
+            for each in self._waiting:
+                each.is_new = False
+
     def nudge(self) -> None:
         """A call ended: whoever carries something of it looks up."""
         self.on_change()
@@ -179,4 +185,4 @@ class Line:
 
 
 def _is_free(part: Part) -> bool:
-    return part.wants_bytes and not part.is_carried
+    return part.wants_append and not part.is_carried

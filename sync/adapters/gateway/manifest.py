@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sync.adapters.base import SendItem
-from sync.wire.messages import InstanceInfo, Manifest, PartInfo, PartKind, StudyInfo
+from sync.wire.messages import REPLACES_COUNT_MAX, InstanceInfo, Manifest, PartInfo, PartKind, StudyInfo
 
 STAT, ROUTINE = "stat", "routine"
 TEXT_LENGTH_MAX = 1024
@@ -36,6 +36,7 @@ def instance_info(item: SendItem, parts: ItemParts) -> InstanceInfo:
         pixels=parts.pixels,
         no_pixels=parts.no_pixels,
         preview=parts.preview,
+        replaces=item.replaces[-REPLACES_COUNT_MAX:],
     )
 
 

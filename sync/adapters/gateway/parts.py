@@ -29,6 +29,7 @@ class Part:
         began_at: ``offset`` when this call began.
         in_doubt: The connection broke: the centre has to be asked before another byte is handed over.
         is_carried: By one connection, which alone may touch it.
+        lacks_end: The centre has every byte and did not complete it, for it died in between: an empty append does.
         not_needed: The centre can do without.
         generation: Counts how often it was set back; answers to what was sent before do not count.
     """
@@ -41,6 +42,7 @@ class Part:
     began_at: int = 0
     in_doubt: bool = False
     is_carried: bool = False
+    lacks_end: bool = False
     complete: bool = False
     not_needed: bool = False
     failed: bool = False
@@ -54,9 +56,10 @@ class Part:
         return self.complete or self.not_needed or self.failed
 
     @property
-    def wants_bytes(self) -> bool:
-        """Something of it can be handed over now."""
-        return not self.is_done and not self.in_doubt and self.position < self.info.size_bytes
+    def wants_append(self) -> bool:
+        """An append of it can begin now."""
+        wanted = self.lacks_end or self.position < self.info.size_bytes
+        return wanted and not self.is_done and not self.in_doubt
 
     @property
     def handed_bytes(self) -> int:
@@ -66,6 +69,7 @@ class Part:
     def set_back(self, offset: int) -> None:
         """The centre has so much, whatever was believed."""
         self.offset = self.position = offset
+        self.lacks_end = offset == self.info.size_bytes
         self.generation += 1
 
     def doubt(self) -> None:

@@ -34,6 +34,8 @@ class SavedSession(msgspec.Struct, frozen=True, kw_only=True):
     session_id: str = ""
     epoch: str = ""
     inbox_seen: int = 0
+    answers_seen: int = 0
+    """How far the inbox was read for what people said; that has a cursor of its own."""
 
 
 class Session:
@@ -87,13 +89,19 @@ class Session:
             if self._saved.token == token:
                 self._saved = msgspec.structs.replace(self._saved, token="")
 
-    def note(self, *, epoch: str | None = None, inbox_seen: int | None = None) -> None:
+    def forget_token(self, *, answers_seen: int) -> None:
+        """Open a session anew before the next request, in which the centre hears how much the unit has read."""
+        self.note(answers_seen=answers_seen)
+        self.drop(self._saved.token)
+
+    def note(self, *, epoch: str | None = None, inbox_seen: int | None = None, answers_seen: int | None = None) -> None:
         """Remember something of the centre. A hint: should a power cut take it, the centre tells it again."""
         with self._lock:
             now = msgspec.structs.replace(
                 self._saved,
                 epoch=self._saved.epoch if epoch is None else epoch,
                 inbox_seen=self._saved.inbox_seen if inbox_seen is None else inbox_seen,
+                answers_seen=self._saved.answers_seen if answers_seen is None else answers_seen,
             )
             if now == self._saved:
                 return
@@ -118,7 +126,7 @@ class Session:
             nonce=nonce,
             signature=to_base64(signature),
             lineage=saved.session_id,
-            inbox_seen=saved.inbox_seen,
+            inbox_seen=max(saved.inbox_seen, saved.answers_seen),
             epoch_seen=saved.epoch,
             software=_software(),
         )
@@ -132,6 +140,7 @@ class Session:
             epoch=opened.epoch,
             # What the centre told before the first session is told again by manifests; no need to read it all.
             inbox_seen=opened.inbox_head if is_first else saved.inbox_seen,
+            answers_seen=saved.answers_seen,
         )
         try:
             replace_file(self._path, msgspec.json.encode(now))

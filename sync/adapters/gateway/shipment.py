@@ -89,7 +89,9 @@ class Shipment:
                 self.tally.report(item.item_id, failure)
 
         study_uid = items[0].study_instance_uid
-        is_new = not any(info.sha256 in self._tools.attempted for info in infos)
+        # What was corrected, or taken along by a stick, is most likely there: that is asked before a byte is sent.
+        may_be_there = any(item.replaces or item.carried for item in items)
+        is_new = not may_be_there and not any(info.sha256 in self._tools.attempted for info in infos)
         self._tools.line.add(Consignment(rank, study_uid, manifest, parts, self, told, failed, is_new))
 
     # --- what the streams say --------------------------------------------------------------------------------------

@@ -55,6 +55,7 @@ class _Pending:
     """A request without an answer; a manifest when there is no part. ``end``: what was handed over lies before it."""
 
     consignment: Consignment
+    began_mono_s: float
     part: Part | None = None
     generation: int = 0
     end: int = 0
@@ -68,7 +69,7 @@ class Surroundings:
     Attributes:
         token: Gives a session's token; may open one, over another connection.
         drop_token: The centre does not take this one any more.
-        on_heard: Every answer's fields.
+        on_heard: Every answer's fields, and the monotonic second at which its request began.
         on_attempt: The name of a part that an append begins of.
         rate: What is known of the link's.
         is_bbr: Whether that is what connections run under.
@@ -77,7 +78,7 @@ class Surroundings:
     connector: Connector
     token: Callable[[], str]
     drop_token: Callable[[str], None]
-    on_heard: Callable[[httpx.Headers], None]
+    on_heard: Callable[[httpx.Headers, float], None]
     on_attempt: Callable[[str], None]
     rate: KnownRate
     is_bbr: bool
@@ -181,6 +182,7 @@ class Stream:
 
     def _lost(self, why: Failure) -> None:
         """The connection is of no use any more: what has no answer is asked about anew, if it goes on at all."""
+        self._line.doubt_new()
         blamed = self._pending[0] if self._pending and why.kind is not FailureKind.LINK else None
         self._let_go()
         if blamed is not None:
@@ -217,7 +219,7 @@ class Stream:
         consignment, part = taken
         if part is None:
             body = consignment.manifest()
-            self._pending.append(_Pending(consignment))
+            self._pending.append(_Pending(consignment, self._around.clock.mono_s()))
             target = f"/v1/studies/{consignment.study_uid}/manifest"
             return self._head("PUT", target, {**JSON, "Content-Encoding": "zstd"}, len(body)) + body
         return self._begin_append(consignment, part)
@@ -232,14 +234,16 @@ class Stream:
             "Content-Type": PARTIAL_UPLOAD,
         }
         limit = min(size, part.position + APPEND_BYTES_MAX)
-        self._current = _Pending(consignment, part, part.generation, part.position, limit)
+        part.lacks_end = False
+        began_mono_s = self._around.clock.mono_s()
+        self._current = _Pending(consignment, began_mono_s, part, part.generation, part.position, limit)
         self._pending.append(self._current)
         return self._head("PATCH", f"/v1/parts/{part.info.sha256}", fields, None) + self._slice(self._current)
 
     def _slice(self, append: _Pending) -> bytes:
         part = append.part
         assert part is not None
-        if self._must_end(append, part):
+        if append.end == append.limit or self._must_end(append, part):
             return self._end(part)
         count = min(SLICE_BYTES, append.limit - append.end)
         try:
@@ -276,7 +280,7 @@ class Stream:
         if not self._pending:
             raise AnswersError
         pending = self._pending[0]
-        self._check_let_in(answer)
+        self._check_let_in(answer, pending.began_mono_s)
         self._pending.popleft()
         if pending is self._current:
             # Answered before its end: what of the body is on its way is read past.
@@ -284,11 +288,11 @@ class Stream:
             if pending.part is not None:
                 self._end(pending.part)
         if pending.part is None:
-            self._take_told(pending.consignment, answer, round_trip_s)
+            self._take_told(pending, answer, round_trip_s)
         else:
             self._take_position(pending, pending.part, answer)
 
-    def _check_let_in(self, answer: Answer) -> None:
+    def _check_let_in(self, answer: Answer, began_mono_s: float) -> None:
         """Raises ``Failed`` for what concerns not this request but the unit, or the way to the centre."""
         backoff_s_max = self._around.limits.backoff_s_max
         if answer.status == 401:
@@ -300,11 +304,12 @@ class Stream:
             raise Failed(refused)
         check_way(answer, backoff_s_max)
         self._session_over_count = 0
-        self._around.on_heard(answer.headers)
+        self._around.on_heard(answer.headers, began_mono_s)
         if answer.status >= 500 and (why := refusal_of(answer, backoff_s_max)).kind is FailureKind.LINK:
             raise Failed(why)
 
-    def _take_told(self, consignment: Consignment, answer: Answer, round_trip_s: float) -> None:
+    def _take_told(self, pending: _Pending, answer: Answer, round_trip_s: float) -> None:
+        consignment = pending.consignment
         if consignment.is_done:
             return
         try:
@@ -321,7 +326,7 @@ class Stream:
         except Failed as failed:
             if failed.failure.kind is FailureKind.LINK:
                 raise
-            self._fail(_Pending(consignment), failed.failure)
+            self._fail(pending, failed.failure)
             return
         consignment.told = Told.YES
         if is_first:
