@@ -80,4 +80,6 @@ class GatewayLimits:
     wait_s_max: float = 30.0
     inbox_entry_count_max: int = 200
     """In one answer: 200 receipts of 1 KB."""
+    answer_count_max: int = 16
+    """In one answer to ``about=answers``: 16 reports of 64 KiB."""
     waiting_count_per_unit_max: int = 4

@@ -1,13 +1,13 @@
 """``qafila central run``: the centre's processes in the foreground, restarted when they die, stopped with Ctrl-C.
 
-The embedded PACS first, then the gateway; either can be left out in ``central.toml``.
+The embedded PACS first, then the gateway, the review pages, the full viewer and the fleet's watch; each can be left
+out in ``central.toml``.
 """
 
 from __future__ import annotations
 
-import http.client
+import dataclasses
 import signal
-import ssl
 import subprocess
 import sys
 import threading
@@ -18,10 +18,12 @@ from appliance.logging import log
 from appliance.orthanc import process as orthanc_process
 from appliance.supervisor import ChildSpec, FolderLock, Supervisor, SupervisorError, check_port
 from central import pacs
-from central.config import CentralConfig, load_central
+from central.config import CentralConfig, Door, load_central
+from central.run_checks import answers
+from central.viewer import ohif
 
 WATCH_S = 0.2
-GATEWAY_START_S_MAX = 60.0
+START_S_MAX = 60.0
 
 
 def run(config_path: Path) -> int:
@@ -66,6 +68,12 @@ def _prepare(config: CentralConfig) -> FolderLock:
             )
     if config.gateway.enabled:
         check_port(config.gateway.bind, config.gateway.port, "gateway.port")
+    if config.runs_review:
+        check_port(config.review.bind, config.review.port, "review.port")
+    if ohif.folder_of(config) is not None:
+        check_port(config.viewer.bind, config.viewer.port, "viewer.port")
+    if config.runs_fleet:
+        check_port(config.fleet.bind, config.fleet.port, "fleet.port")
     return lock
 
 
@@ -75,11 +83,26 @@ def _supervise(config: CentralConfig, config_path: Path, login: tuple[str, str] 
         children.append(_pacs(config, login, stop))
     if config.gateway.enabled:
         children.append(_gateway(config, config_path, stop))
+    if config.runs_review:
+        children.append(_review(config, config_path, stop))
+    has_viewer = ohif.folder_of(config) is not None
+    if has_viewer:
+        children.append(_companion("viewer", config_path))
+    elif config.viewer_pacs is not None:
+        log("central.run", "no viewer", what_to_do="fetch OHIF with 'make viewer' and start again; all else works")
+    if config.runs_fleet:
+        children.append(_companion("fleet", config_path))
     supervisor = Supervisor(children, SystemClock(), stop, area="central.run")
     supervisor.start_all()
     try:
         if not stop.is_set():
             ports = {"http_port": config.pacs.http_port, "gateway_port": config.gateway.port}
+            if config.runs_review:
+                ports["review_port"] = config.review.port
+            if has_viewer:
+                ports["viewer_port"] = config.viewer.port
+            if config.runs_fleet:
+                ports["fleet_port"] = config.fleet.port
             log("central.run", "ready", centre=config.centre.name, **ports)
         while not stop.wait(WATCH_S):
             supervisor.watch_once()
@@ -110,38 +133,34 @@ def _gateway(config: CentralConfig, config_path: Path, stop: threading.Event) ->
     command = [sys.executable, "-m", "central.gateway", "--config", str(config_path)]
 
     def after_start(process: subprocess.Popen[bytes]) -> None:
-        _wait_until_it_answers(config, process, stop)
+        _wait_until_it_answers("the gateway", config.gateway, "/v1/health", process, stop)
 
     return ChildSpec("gateway", command, after_start=after_start, stop_s_max=config.gateway.limits.stop_s_max + 10.0)
 
 
-def _wait_until_it_answers(config: CentralConfig, process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+def _review(config: CentralConfig, config_path: Path, stop: threading.Event) -> ChildSpec:
+    def after_start(process: subprocess.Popen[bytes]) -> None:
+        _wait_until_it_answers("the review pages", config.review, "/health", process, stop)
+
+    return dataclasses.replace(_companion("review", config_path), after_start=after_start)
+
+
+def _companion(name: str, config_path: Path) -> ChildSpec:
+    """A process without which units deliver and people read all the same: nobody waits for it."""
+    command = [sys.executable, "-m", f"central.{name}", "--config", str(config_path)]
+    return ChildSpec(name, command, stop_s_max=10.0)
+
+
+def _wait_until_it_answers(
+    what: str, door: Door, path: str, process: subprocess.Popen[bytes], stop: threading.Event
+) -> None:
     """Its own sentence is on standard error when it cannot."""
     clock = SystemClock()
-    deadline_mono_s = clock.mono_s() + GATEWAY_START_S_MAX
+    deadline_mono_s = clock.mono_s() + START_S_MAX
     while not stop.wait(0.02):
         if process.poll() is not None:
-            raise SupervisorError(f"the gateway ended at once with exit code {process.returncode}; see the line above")
-        if _answers(config):
+            raise SupervisorError(f"{what} ended at once with exit code {process.returncode}; see the line above")
+        if answers(door, path):
             return
         if clock.mono_s() > deadline_mono_s:
-            raise SupervisorError(f"the gateway did not answer within {GATEWAY_START_S_MAX:.0f} s")
-
-
-def _answers(config: CentralConfig) -> bool:
-    """Whether it is up; its certificate is for units to check, and names another host than this one."""
-    bind, port = config.gateway.bind, config.gateway.port
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
-    if config.gateway.certificate_file:
-        unchecked = ssl.create_default_context()
-        unchecked.check_hostname, unchecked.verify_mode = False, ssl.CERT_NONE
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(host, port, timeout=5, context=unchecked)
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        connection.request("GET", "/v1/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+            raise SupervisorError(f"{what} did not answer within {START_S_MAX:.0f} s")

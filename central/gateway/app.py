@@ -27,6 +27,9 @@ from central.gateway.problems import Refusal, bad_request, not_found, unavailabl
 from central.gateway.protocol import EXTENSION, Connection
 from central.gateway.service import Service
 from central.gateway.studies import has_digit
+from central.store.answers import acknowledge
+from central.store.fleet import note_status
+from sync.wire.answers import ANSWERS_ONLY, Acknowledgements, AcknowledgementsAnswer
 from sync.wire.messages import (
     EPOCH_HEADER,
     INBOX_HEADER,
@@ -37,6 +40,7 @@ from sync.wire.messages import (
     NonceRequest,
     SessionRequest,
 )
+from sync.wire.status import StatusAnswer, StatusReport
 
 INTEROP_HEADER = "Upload-Draft-Interop-Version"
 PARTIAL_UPLOAD = "application/partial-upload"
@@ -71,7 +75,9 @@ def make_app(service: Service) -> Starlette:
             Route("/v1/parts/{part}", routes.open(routes.limits), methods=["OPTIONS"]),
             Route("/v1/parts/{part}", routes.known(routes.part), methods=["HEAD", "PATCH", "DELETE"]),
             Route("/v1/inbox", routes.known(routes.inbox), methods=["GET"]),
+            Route("/v1/acknowledgements", routes.known(routes.acknowledgements), methods=["POST"]),
             Route("/v1/check", routes.known(routes.check), methods=["POST"]),
+            Route("/v1/status", routes.known(routes.status), methods=["POST"]),
         ],
         exception_handlers={HTTPException: _http_exception},
     )
@@ -156,12 +162,29 @@ class Routes:
         """Entries after a cursor."""
         after = _number(request.query_params.get("after", "0"), "after")
         wait_s = _number(request.query_params.get("wait", "0"), "wait")
-        return answer(request, await self._service.inboxes.read(caller.unit.unit_id, caller.epoch, after, wait_s))
+        about = request.query_params.get("about", "") == ANSWERS_ONLY
+        read = self._service.inboxes.read(caller.unit.unit_id, caller.epoch, after, wait_s, answers_only=about)
+        return answer(request, await read)
+
+    async def acknowledgements(self, request: Request, caller: Caller) -> Response:
+        """What became of answers at the unit."""
+        asked = await read_json(request, Acknowledgements, self._service.limits)
+        unknown = await self._service.database.writing(acknowledge, caller.unit.unit_id, asked.items)
+        if unknown:
+            log("gateway.app", "unknown answers", unit=caller.unit.name, count=len(unknown))
+        return answer(request, AcknowledgementsAnswer(epoch=caller.epoch, unknown=tuple(unknown)))
 
     async def check(self, request: Request, caller: Caller) -> Response:
         """Read back from the PACS once more."""
         asked = await read_json(request, CheckRequest, self._service.limits)
         return answer(request, await self._service.checks.check(caller.unit.unit_id, caller.epoch, asked))
+
+    async def status(self, request: Request, caller: Caller) -> Response:
+        """How a unit is."""
+        said = await read_json(request, StatusReport, self._service.limits)
+        at = utc_text(self._service.clock.wall_s())
+        await self._service.database.writing(note_status, caller.unit.unit_id, at, said)
+        return answer(request, StatusAnswer(epoch=caller.epoch))
 
     # --- parts -----------------------------------------------------------------------------------------------------
 

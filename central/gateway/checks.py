@@ -24,17 +24,20 @@ from central.limits import GatewayLimits
 from central.store.claims import claimed_file, stored_evidence
 from central.store.database import Database
 from central.store.files import FileRow
+from central.store.replacements import replaced_by
 from sync.wire.messages import CheckAnswer, CheckItem, CheckRequest, CheckResult, InstanceState
 
 UNKNOWN = CheckResult(state="unknown")
 ABSENT = CheckResult(state="absent")
 AT_ONCE_COUNT = 2
+KEPT_EARLIER = "kept-earlier"
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
     row: FileRow
     evidence: Evidence | None
+    replaces: tuple[str, ...]
 
 
 class Checks:
@@ -60,7 +63,7 @@ class Checks:
             raise bad_request("The request names an instance twice.")
         known = await self._database.reading(_known, unit_id, request.items)
         to_prove = [
-            send_item(one.row, Path(), one.evidence)
+            send_item(one.row, Path(), one.evidence, one.replaces)
             for one in known.values()
             if one.row.state == InstanceState.VERIFIED and one.evidence is not None
         ]
@@ -84,10 +87,12 @@ class Checks:
         if outcome.evidence is not None and known.evidence is not None:
             signed = await self._settler.verified_again(unit_id, row, known.evidence)
             return CheckResult(state="verified", receipt=shown(*signed))
-        if outcome.absent:
+        failure = outcome.failure
+        is_earlier = failure is not None and failure.code == KEPT_EARLIER and self._handover.replaces
+        if outcome.absent or is_earlier:
+            # A PACS that was restored may hold it as it was before its correction: that takes its place again.
             await self._settler.lost(row)
             return ABSENT
-        failure = outcome.failure
         if failure is not None and failure.kind is FailureKind.PERMANENT:
             return CheckResult(state="conflict", problem=failure.sentence, problem_code=failure.code)
         return UNKNOWN
@@ -99,5 +104,6 @@ def _known(connection: Connection, unit_id: str, items: Sequence[CheckItem]) -> 
     for item in items:
         row = claimed_file(connection, unit_id, item.study_instance_uid, item.sop_instance_uid, item.sha256)
         if row is not None:
-            found[item.sop_instance_uid] = _Known(row, stored_evidence(connection, row.file_id))
+            evidence, replaced = stored_evidence(connection, row.file_id), replaced_by(connection, row)
+            found[item.sop_instance_uid] = _Known(row, evidence, replaced.sha256s)
     return found

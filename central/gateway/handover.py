@@ -20,9 +20,11 @@ from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.limits import LimitSet
 from appliance.domain.values import Evidence
 from appliance.logging import log
+from central.gateway.replacing import Replacer
 from central.limits import GatewayLimits
 from sync.adapters.base import Attempt, Checked, Destination, SendItem, Sent
 from sync.adapters.build import build
+from sync.adapters.failures import Failed
 from sync.core.retry import at_least_asked, backoff_s
 
 CARRIER_COUNT = 2
@@ -43,13 +45,23 @@ class _Parcel:
     item: SendItem
     alone: bool
     done: asyncio.Future[Outcome]
+    evidences: Sequence[Evidence] = ()
 
 
 class Handover:
     """The way to one PACS."""
 
-    def __init__(self, table: DestinationTable, limits: GatewayLimits, clock: Clock, work_dir: Path) -> None:
+    def __init__(
+        self,
+        table: DestinationTable,
+        limits: GatewayLimits,
+        clock: Clock,
+        work_dir: Path,
+        replacer: Replacer | None = None,
+    ) -> None:
+        """``replacer`` takes out of the PACS what corrections replace; without one it may keep what it had."""
         self._limits = limits
+        self._replacer = replacer
         self._destination: Destination = build(table, LimitSet(), clock, work_dir)
         self._waiting: list[_Parcel] = []
         self._wake = asyncio.Event()
@@ -63,6 +75,11 @@ class Handover:
         """What receipts call the PACS."""
         return self._destination.name
 
+    @property
+    def replaces(self) -> bool:
+        """Whether a correction can take the place of what the PACS holds."""
+        return self._replacer is not None
+
     def start(self) -> None:
         """Begin to carry."""
         self._carriers = [asyncio.create_task(self._carry()) for _ in range(CARRIER_COUNT)]
@@ -75,9 +92,13 @@ class Handover:
             carrier.cancel()
         await asyncio.gather(*self._carriers, return_exceptions=True)
 
-    async def deliver(self, item: SendItem, *, alone: bool) -> Outcome:
-        """Store and prove one file; returns when there is an outcome for it, however long the PACS is away."""
-        parcel = _Parcel(item, alone, asyncio.get_running_loop().create_future())
+    async def deliver(self, item: SendItem, *, alone: bool, evidences: Sequence[Evidence] = ()) -> Outcome:
+        """Store and prove one file; returns when there is an outcome for it, however long the PACS is away.
+
+        ``evidences`` are what the PACS showed of contents that the item replaces; such an item goes alone.
+        """
+        alone = alone or bool(item.replaces)
+        parcel = _Parcel(item, alone, asyncio.get_running_loop().create_future(), evidences)
         self._waiting.append(parcel)
         self._wake.set()
         try:
@@ -118,7 +139,11 @@ class Handover:
         return batch
 
     async def _deliver(self, batch: list[_Parcel]) -> None:
-        outcomes = await asyncio.to_thread(self._attempt, [parcel.item for parcel in batch], store=True)
+        correction = batch[0] if len(batch) == 1 and batch[0].item.replaces else None
+        if correction is not None and self._replacer is not None:
+            outcomes = await asyncio.to_thread(self._replace, self._replacer, correction)
+        else:
+            outcomes = await asyncio.to_thread(self._attempt, [parcel.item for parcel in batch], store=True)
         unreached = [
             parcel
             for parcel in batch
@@ -149,6 +174,20 @@ class Handover:
         await asyncio.sleep(pause_s)
         self._waiting[:0] = [parcel for parcel in unreached if not parcel.done.done()]
         self._wake.set()
+
+    def _replace(self, replacer: Replacer, correction: _Parcel) -> dict[int, Outcome]:
+        """Blocking: the correction in the place of what it replaces; every step may be done twice."""
+        item = correction.item
+        try:
+            replacer.make_room(item, correction.evidences)
+            outcome = self._attempt([item], store=True)[item.item_id]
+            if outcome.evidence is not None:
+                replacer.settled(item)
+            elif outcome.failure is not None and outcome.failure.kind is FailureKind.PERMANENT:
+                replacer.put_back(item)
+        except Failed as failed:
+            outcome = Outcome(failure=failed.failure)
+        return {item.item_id: outcome}
 
     def _attempt(self, items: Sequence[SendItem], *, store: bool) -> dict[int, Outcome]:
         """Blocking: store and prove; every item has an outcome."""

@@ -29,6 +29,7 @@ from central.limits import GatewayLimits
 from central.store import files as rows
 from central.store.database import Database
 from central.store.files import FileRow
+from central.store.replacements import replaced_by
 from sync.adapters.base import SendItem
 from sync.core.retry import at_least_asked, backoff_s
 
@@ -61,6 +62,8 @@ class Pipeline:
         self._unpacking: dict[str, asyncio.Task[None]] = {}
         self._header_tries: dict[str, int] = {}
         self._lanes: dict[int, asyncio.Task[None]] = {}
+        self._uids: dict[int, str] = {}
+        """SOP Instance UIDs of what is in the lanes."""
         self._resting: dict[int, asyncio.TimerHandle] = {}
         self._random = random.Random()
 
@@ -152,12 +155,16 @@ class Pipeline:
             return
         busy = {*self._lanes, *self._resting}
         for row in await self._database.reading(rows.rebuilding, free, busy):
+            if row.sop_instance_uid in self._uids.values():
+                continue  # two contents of one instance, one of which replaces the other: never at the same time
             task = asyncio.create_task(self._lane(row))
             self._lanes[row.file_id] = task
+            self._uids[row.file_id] = row.sop_instance_uid
             task.add_done_callback(partial(self._lane_is_free, row.file_id))
 
     def _lane_is_free(self, file_id: int, task: asyncio.Task[None]) -> None:
         self._lanes.pop(file_id, None)
+        self._uids.pop(file_id, None)
         if not task.cancelled() and task.exception() is not None:
             # Not even its failure could be noted: at once again would spin.
             self._rest_until(file_id, OTHERS_S)
@@ -196,7 +203,9 @@ class Pipeline:
             await self._settler.own_parts_only(row)
             return
         await self._settler.rebuilt(row)
-        outcome = await self._handover.deliver(send_item(made.row, made.path), alone=row.attempt_count > 0)
+        replaced = await self._database.reading(replaced_by, row)
+        item = send_item(made.row, made.path, replaces=replaced.sha256s)
+        outcome = await self._handover.deliver(item, alone=row.attempt_count > 0, evidences=replaced.evidences)
         await self._settle(row, outcome)
 
     async def _worker_failed(self, row: FileRow, error: WorkerError) -> None:
@@ -234,7 +243,7 @@ class Pipeline:
         self._wake.set()
 
 
-def send_item(row: FileRow, path: Path, earlier: Evidence | None = None) -> SendItem:
+def send_item(row: FileRow, path: Path, earlier: Evidence | None = None, replaces: tuple[str, ...] = ()) -> SendItem:
     """A file as the adapters take it: rebuilt at ``path``, or proved ``earlier`` and not here."""
     return SendItem(
         item_id=row.file_id,
@@ -248,6 +257,7 @@ def send_item(row: FileRow, path: Path, earlier: Evidence | None = None) -> Send
         path=path,
         stat=row.stat,
         earlier=earlier,
+        replaces=replaces,
     )
 
 

@@ -33,7 +33,10 @@ def previews_of(connection: Connection, study_uid: str) -> list[PreviewRef]:
     joined = select(file.c.sop_instance_uid, part).join(claim, claim.c.file_id == file.c.file_id)
     joined = joined.join(part, part.c.sha256 == claim.c.preview).distinct()
     here = joined.where(
-        file.c.study_instance_uid == study_uid, part.c.complete.is_(True), part.c.size_bytes <= PREVIEW_BYTES_MAX
+        file.c.study_instance_uid == study_uid,
+        file.c.superseded_at.is_(None),
+        part.c.complete.is_(True),
+        part.c.size_bytes <= PREVIEW_BYTES_MAX,
     )
     return [
         PreviewRef(row.sop_instance_uid, row.sha256, row.size_bytes, row.media_type, row.completed_at or "")

@@ -3,6 +3,7 @@
 - A request's header has a bound on bytes and on time, so silent and dripping clients cost one connection for seconds.
 - What had arrived when a connection broke can still be read: uvicorn drops it, and on a bad link it was expensive.
 - A refusal in the middle of a body is not reset away: the connection is read on for a moment after the answer.
+- ``Date`` is that of the answer; uvicorn's is of the request's first bytes, a minute before on a slow link.
 """
 
 from __future__ import annotations
@@ -73,6 +74,16 @@ class _AnswerTransport:
         return getattr(self._protocol.transport, name)
 
 
+class _FieldsNow:
+    """The fields of every answer as the server has them when it begins to answer; uvicorn only adds to them."""
+
+    def __init__(self, protocol: BoundedProtocol) -> None:
+        self._protocol = protocol
+
+    def __add__(self, fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        return self._protocol.server_state.default_headers + fields
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection; bounds come from ``Config`` attributes set by ``central.gateway.__main__``."""
 
@@ -141,6 +152,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             self.cycle.transport = _AnswerTransport(self)  # type: ignore[assignment]  # stands in for it
+            self.cycle.default_headers = _FieldsNow(self)  # type: ignore[assignment]  # likewise
 
     def on_message_complete(self) -> None:
         self.in_message = False

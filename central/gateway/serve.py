@@ -13,12 +13,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from appliance.clock import SystemClock
-from appliance.config import ConfigError
 from appliance.logging import log
 from central.config import CentralConfig
 from central.gateway.app import make_app
 from central.gateway.protocol import BoundedProtocol
 from central.gateway.service import Service
+from central.gateway.tls import server_context
 from central.limits import GatewayLimits
 
 
@@ -53,30 +53,11 @@ def serve(config: CentralConfig, listener: socket.socket) -> int:
     Raises:
         ConfigError: If certificate, database, keys or object store cannot be used.
     """
-    tls = _server_context(config)
+    tls = server_context("gateway", config.gateway)
     service = Service(config, SystemClock())
     server = _Server(_settings(config, service, tls), service)
     server.run(sockets=[listener])
     return 1 if server.faulty else 0
-
-
-def _server_context(config: CentralConfig) -> ssl.SSLContext | None:
-    """TLS 1.2 or newer with the configured certificate; forward secret and authenticated ciphers only."""
-    gateway = config.gateway
-    if not gateway.certificate_file:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    try:
-        context.load_cert_chain(gateway.certificate_file, gateway.key_file)
-    except OSError as error:
-        raise ConfigError(
-            f"gateway.certificate_file {gateway.certificate_file} and gateway.key_file {gateway.key_file} cannot be "
-            f"used: {error.strerror or error}. Nothing was changed"
-        ) from error
-    return context
 
 
 def _settings(config: CentralConfig, service: Service, tls: ssl.SSLContext | None) -> _Config:

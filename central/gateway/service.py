@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
-from sqlite3 import OperationalError as _SqliteError
-
-from sqlalchemy.exc import SQLAlchemyError
+from dataclasses import replace
 
 from appliance.clock import Clock, utc_text
-from appliance.config import ConfigError
+from appliance.config import ConfigError, DicomwebDestination
+from appliance.domain.limits import LimitSet
 from appliance.logging import log
 from central.config import CentralConfig
 from central.gateway.auth import Doorkeeper
@@ -23,31 +22,25 @@ from central.gateway.keys import load_keys
 from central.gateway.objects import Objects
 from central.gateway.pipeline import Pipeline
 from central.gateway.rebuild import Rebuilder
+from central.gateway.replacing import Replacer
 from central.gateway.settle import Settler
 from central.gateway.studies import Studies
 from central.gateway.sweep import Sweeper
 from central.gateway.uploads import Uploads
 from central.gateway.workers import WorkerPool
-from central.store.database import Database, StoreError
-from central.store.migrations import migrate
+from central.reading.filing import Filer
+from central.store.opening import open_database
+from sync.adapters.web import WebAddress
 
 
-def open_database(config: CentralConfig) -> Database:
-    """The centre's database with this release's schema.
-
-    Raises:
-        ConfigError: If it cannot be used; the text says why.
-    """
-    try:
-        if config.database_path is not None:
-            config.database_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = Database(config.database_url)
-        migrate(database, config.database_path)
-        return database
-    except (StoreError, SQLAlchemyError, _SqliteError, OSError) as error:
-        place = config.gateway.database_url or config.database_path
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise ConfigError(f"{place}: the gateway's database cannot be used: {reason}. Nothing was changed") from error
+def _replacer(config: CentralConfig, clock: Clock) -> Replacer | None:
+    """For the PACS that studies go to, where it is an Orthanc that can be asked."""
+    if not config.replacing_url:
+        return None
+    address, table = WebAddress(config.replacing_url), config.destination
+    if isinstance(table, DicomwebDestination):
+        address = replace(address, username=table.username, password_file=table.password_file, ca_file=table.ca_file)
+    return Replacer(address, config.data_dir / "replaced", LimitSet(), clock)
 
 
 class Service:
@@ -78,13 +71,14 @@ class Service:
         self.enrolment = Enrolment(self.database, keys, limits, clock)
         self.workers = WorkerPool(limits)
         rebuilder = Rebuilder(self.database, self.objects, self.workers)
-        self.handover = Handover(config.destination, limits, clock, work_dir / "handover")
+        self.handover = Handover(config.destination, limits, clock, work_dir / "handover", _replacer(config, clock))
         self.settler = Settler(self.database, keys, self.inboxes, clock, self.handover.name, self._poke)
         self.pipeline = Pipeline(self.database, rebuilder, self.handover, self.settler, limits, clock, work_dir)
         self.uploads = Uploads(self.database, self.objects, limits, clock, self.pipeline.part_completed)
         self.studies = Studies(self.database, self.uploads, self.settler, self.inboxes, limits, clock, self._poke)
         self.checks = Checks(self.database, self.handover, self.settler, limits)
         self.sweeper = Sweeper(self.database, self.objects, limits, clock, config.gateway.parts_keep_days)
+        self.filer = Filer(self.database, self.handover, limits, clock, work_dir / "filing")
         self._tasks: list[asyncio.Task[None]] = []
         self.on_fault: Callable[[], None] = lambda: None
         """Called when a part that must run for ever has ended: the process is of no use then and has to end too."""
@@ -95,7 +89,7 @@ class Service:
     async def start(self) -> None:
         """Begin to rebuild and hand over; what was under way when the last process ended goes on."""
         self.handover.start()
-        work = (self.workers.start(), self.pipeline.run(), self.sweeper.run())
+        work = (self.workers.start(), self.pipeline.run(), self.sweeper.run(), self.filer.run())
         self._tasks = [asyncio.create_task(one) for one in work]
         for task in self._tasks:
             task.add_done_callback(self._ended)

@@ -19,6 +19,7 @@ from central.store.claims import claims_of, drop_receipts, set_receipt, stored_e
 from central.store.database import Database
 from central.store.files import FileRow
 from central.store.inbox import Entry, add_entry
+from central.store.replacements import is_superseded, latest_of
 from central.store.units import current_epoch
 from sync.wire.messages import InboxKind
 
@@ -58,12 +59,22 @@ class Settler:
 
         def work(connection: Connection) -> dict[str, int]:
             if not rows.is_rebuilding(connection, row.file_id):
+                if is_superseded(connection, row.file_id):
+                    self._prove_latest_again(connection, row)
                 return {}
             rows.note_verified(connection, row.file_id, msgspec.json.encode(evidence).decode("utf-8"), self._now())
             return self._sign_all(connection, row, evidence, claims_of(connection, row.file_id))
 
         self._inboxes.wake(await self._database.writing(work))
         log("gateway.settle", "verified", sop=row.sop_instance_uid, size_bytes=row.size_bytes, method=evidence.method)
+
+    def _prove_latest_again(self, connection: Connection, row: FileRow) -> None:
+        """What was replaced meanwhile got into the PACS once more, by another process: that is never the last word."""
+        ids = latest_of(connection, row)
+        for file_id in ids:
+            rows.back_to_announced(connection, file_id)
+            drop_receipts(connection, file_id)
+        rows.start_what_is_whole(connection, rows.file_rows(connection, ids), self._now())
 
     async def verified_again(self, unit_id: str, row: FileRow, evidence: Evidence) -> tuple[bytes, bytes]:
         """The PACS still holds it: a new receipt for the unit that asked, in the answer and not in its inbox.
@@ -104,6 +115,8 @@ class Settler:
 
     async def _refuse(self, row: FileRow, code: str, text: str) -> None:
         def work(connection: Connection) -> dict[str, int]:
+            if is_superseded(connection, row.file_id):
+                return {}
             rows.note_refused(connection, row.file_id, code, text)
             entry = Entry(
                 0,

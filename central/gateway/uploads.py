@@ -62,8 +62,11 @@ class Uploads:
     async def position(self, unit_id: str, sha256: str) -> Position:
         """For HEAD: ends a running append, for a client that asks has lost it.
 
+        A part whose every byte is here without being complete (a process died in between) is completed now: many
+        clients send nothing more once they hear of the last byte.
+
         Raises:
-            Refusal: 404 for a part that this unit has nothing to do with.
+            Refusal: 404 for a part that this unit has nothing to do with; as ``append`` for one that is completed now.
         """
         row = await self._visible(unit_id, sha256)
         older = self._active.get(sha256)
@@ -71,6 +74,8 @@ class Uploads:
             older.stop()
             await older.gone.wait()
             row = await self._visible(unit_id, sha256)
+        if row.offset_bytes == row.size_bytes and not row.complete:
+            return await self._finish(unit_id, sha256, row.size_bytes)
         return Position(row.offset_bytes, row.size_bytes, row.complete)
 
     async def settle(self, sha256s: set[str]) -> None:
@@ -168,7 +173,7 @@ class Uploads:
             size = offset
             await self._database.writing(rows.set_size, wanted.sha256, size)
         if offset == size:
-            return await self._finish(wanted, size)
+            return await self._finish(wanted.unit_id, wanted.sha256, size)
         return self._unfinished(end, wanted, offset, size)
 
     def _unfinished(self, end: End, wanted: Wanted, offset: int, size: int) -> Position:
@@ -221,9 +226,8 @@ class Uploads:
         if not counted:
             raise _LostError
 
-    async def _finish(self, wanted: Wanted, size_bytes: int) -> Position:
+    async def _finish(self, unit_id: str, sha256: str, size_bytes: int) -> Position:
         """All bytes are here: they must have the part's name."""
-        sha256 = wanted.sha256
         hashed, hash_ = self._hashes.pop(sha256, (-1, hashlib.sha256()))
         if hashed != size_bytes:
             try:
@@ -233,7 +237,7 @@ class Uploads:
                     raise problems.unavailable(size_bytes) from error
         if hash_.hexdigest() != sha256:
             await self._database.writing(rows.reset_part, sha256, bad=True)
-            log("gateway.uploads", "wrong digest", part=sha256, size_bytes=size_bytes, unit=wanted.unit_id)
+            log("gateway.uploads", "wrong digest", part=sha256, size_bytes=size_bytes, unit=unit_id)
             raise problems.wrong_digest()
         if await self._database.writing(_complete, sha256, size_bytes, self._now()):
             self._on_complete(sha256)

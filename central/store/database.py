@@ -13,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
+from zlib import crc32
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -124,6 +125,15 @@ def insert_missing(connection: Connection, table: Table, rows: Sequence[Mapping[
     if not rows:
         return
     connection.execute(_insert(connection, table).on_conflict_do_nothing(), list(rows))
+
+
+def take_turns(connection: Connection, what: str) -> None:
+    """From here to their end, writing transactions that name the same thing run one after the other.
+
+    What is read afterwards includes all that those before committed. SQLite's writers take turns anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(crc32(what.encode()))))
 
 
 def _insert(connection: Connection, table: Table) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, delete, or_, select, update
 
-from central.store.database import insert_missing
+from central.store.database import insert_missing, take_turns
 from central.store.parts import IN_COUNT_MAX, batches
 from central.store.tables import claim, file, part, skeleton
 from sync.wire.messages import InstanceState
@@ -147,6 +147,7 @@ def forget_skeletons(connection: Connection, header: str) -> None:
 
 def start_what_is_whole(connection: Connection, rows: Iterable[FileRow], at: str) -> list[int]:
     """Move those that have all their parts to ``rebuilding``."""
+    take_turns(connection, "wholeness")  # the last two parts may come at once: one of them must see the other
     whole = [row.file_id for row in rows if recipe_of(connection, row) is not None]
     if whole:
         here = and_(file.c.file_id.in_(whole), file.c.state == InstanceState.ANNOUNCED.value)
@@ -173,7 +174,8 @@ def note_rebuilt(connection: Connection, file_id: int, at: str) -> None:
 def note_attempt(connection: Connection, file_id: int, code: str) -> None:
     """It did not work this time."""
     counted = {"attempt_count": file.c.attempt_count + 1, "problem_code": code}
-    connection.execute(update(file).where(file.c.file_id == file_id).values(**counted))
+    stands = file.c.superseded_at.is_(None)
+    connection.execute(update(file).where(file.c.file_id == file_id, stands).values(**counted))
 
 
 def note_round(connection: Connection, file_id: int) -> None:
@@ -196,16 +198,18 @@ def note_verified(connection: Connection, file_id: int, evidence: str, at: str) 
 def note_refused(connection: Connection, file_id: int, code: str, sentence: str) -> None:
     """It needs a person."""
     refused = {"state": InstanceState.REFUSED.value, "problem_code": code, "problem": sentence}
-    connection.execute(update(file).where(file.c.file_id == file_id).values(**refused))
+    stands = file.c.superseded_at.is_(None)
+    connection.execute(update(file).where(file.c.file_id == file_id, stands).values(**refused))
 
 
 def back_to_announced(
     connection: Connection, file_id: int, *, round_count: int | None = None, own_parts_only: bool | None = None
 ) -> None:
-    """Its parts are looked at anew."""
+    """Its parts are looked at anew, unless a later content took its place."""
     values: dict[str, object] = {"state": InstanceState.ANNOUNCED.value, "verified_at": None, "rebuilt_at": None}
     if round_count is not None:
         values["round_count"] = round_count
     if own_parts_only is not None:
         values["own_parts_only"] = own_parts_only
-    connection.execute(update(file).where(file.c.file_id == file_id).values(**values))
+    stands = file.c.superseded_at.is_(None)
+    connection.execute(update(file).where(file.c.file_id == file_id, stands).values(**values))

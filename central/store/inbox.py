@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from central.store.tables import inbox, unit
+from sync.wire.messages import InboxKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Entry:
     signature: bytes | None = None
     text: str = ""
     code: str = ""
+    body: str = ""
 
 
 def add_entry(connection: Connection, unit_id: str, entry: Entry, at: str) -> int:
@@ -43,14 +46,25 @@ def add_entry(connection: Connection, unit_id: str, entry: Entry, at: str) -> in
             signature=entry.signature,
             text=entry.text,
             code=entry.code,
+            body=entry.body,
         )
     )
     return seq
 
 
-def entries_after(connection: Connection, unit_id: str, after: int, count_max: int) -> tuple[int, list[Entry]]:
-    """The head of a unit's inbox, and what comes after a number, in order."""
+PROOF_KINDS = (InboxKind.RECEIPT.value, InboxKind.REFUSAL.value)
+
+
+def entries_after(
+    connection: Connection, unit_id: str, after: int, count_max: int, *, answers_only: bool = False
+) -> tuple[int, list[Entry]]:
+    """The head of a unit's inbox, and what comes after a number, in order; without receipts and refusals if wished.
+
+    The head is read first: what has a number up to it is visible to the second query.
+    """
     wanted = select(inbox).where(inbox.c.unit_id == unit_id, inbox.c.seq > after).order_by(inbox.c.seq)
+    if answers_only:
+        wanted = wanted.where(inbox.c.kind.not_in(PROOF_KINDS))
     return _head(connection, unit_id), [_entry(row) for row in connection.execute(wanted.limit(count_max))]
 
 
@@ -59,6 +73,12 @@ def last_entries(connection: Connection, unit_id: str, count_max: int) -> tuple[
     wanted = select(inbox).where(inbox.c.unit_id == unit_id).order_by(inbox.c.seq.desc())
     found = [_entry(row) for row in connection.execute(wanted.limit(count_max))]
     return _head(connection, unit_id), found[::-1]
+
+
+def heads(connection: Connection, unit_ids: Collection[str]) -> dict[str, int]:
+    """The newest number of each of these units' inboxes."""
+    wanted = select(unit.c.unit_id, unit.c.inbox_head).where(unit.c.unit_id.in_(unit_ids))
+    return {unit_id: int(head) for unit_id, head in connection.execute(wanted)}
 
 
 def _head(connection: Connection, unit_id: str) -> int:
@@ -76,4 +96,5 @@ def _entry(row: Row[Any]) -> Entry:
         row.signature,
         row.text,
         row.code,
+        row.body,
     )

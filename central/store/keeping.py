@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, not_, or_, select
 
 from central.store.parts import reset_part
 from central.store.tables import claim, file, part, session, skeleton
@@ -40,8 +40,10 @@ def drop_parts(connection: Connection, before: str, previews_before: str, count_
 
 
 def _wanted(column: ColumnElement[str], before: str) -> ColumnElement[bool]:
-    """Whether a file that is not verified for long enough names the part."""
-    young = or_(file.c.state != InstanceState.VERIFIED.value, file.c.verified_at >= before)
+    """Whether a file that is not verified, or superseded, for long enough names the part."""
+    superseded = file.c.superseded_at.is_not(None)
+    verified = and_(file.c.state == InstanceState.VERIFIED.value, file.c.verified_at < before)
+    young = not_(or_(and_(superseded, file.c.superseded_at < before), verified))
     return exists().where(column == part.c.sha256, claim.c.file_id == file.c.file_id, young)
 
 

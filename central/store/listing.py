@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, Table, func, select
 
+from central.store.replacements import SUPERSEDED
 from central.store.tables import alarm, claim, file, part, session, study, unit
 from sync.wire.messages import StudyInfo
 
@@ -143,7 +144,8 @@ def _study(connection: Connection, row: Row[Any]) -> CentralStudy:
     expected = row.expected_instance_count
     looks = [time for one in instances for time in (one.preview_at, one.verified_at) if time]
     proved = [one.verified_at for one in instances if one.state == "verified"]
-    whole = bool(instances) and len(proved) == len(instances) and len(proved) >= expected
+    wanted = [one for one in instances if one.problem_code != SUPERSEDED]
+    whole = bool(wanted) and len(proved) == len(wanted) and len(proved) >= expected
     return CentralStudy(
         unit_name=row.name,
         study_instance_uid=uid,
@@ -160,7 +162,7 @@ def _study(connection: Connection, row: Row[Any]) -> CentralStudy:
         first_look_at=min(looks, default=""),
         all_verified_at=max(proved) if whole else "",
         verified_count=len(proved),
-        refused_count=sum(one.state == "refused" for one in instances),
+        refused_count=sum(one.state == "refused" for one in wanted),
         instances=instances,
     )
 

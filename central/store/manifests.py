@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, and_, or_, select, update
 
 from central.store.database import insert_missing
 from central.store.parts import batches, name_parts
+from central.store.replacements import tell
 from central.store.tables import claim, file, part, skeleton, study
 from sync.wire.messages import InstanceInfo, InstanceState, Manifest, StudyInfo
 
@@ -48,6 +49,7 @@ def merge(connection: Connection, unit_id: str, study_uid: str, manifest: Manife
     name_parts(connection, unit_id, manifest.parts, at)
     ids = _files(connection, study_uid, manifest, at)
     _merge_claims(connection, unit_id, manifest, ids, at, newest=newest)
+    tell(connection, unit_id, manifest.instances, at)
     return ids
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, select, update
 
 from central.store.database import Database, insert_missing
-from central.store.tables import meta, metadata
+from central.store.report_tables import READING_TABLES
+from central.store.review_tables import FLEET_TABLES, REVIEW_TABLES, VIEWER_TABLES
+from central.store.tables import answer, meta, metadata, replacement
 
 Step = Callable[[Connection], None]
 
@@ -21,7 +23,43 @@ def _first(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-STEPS: tuple[Step, ...] = (_first,)
+def _corrections(connection: Connection) -> None:
+    """What a unit corrected; a fresh database has it from the first step."""
+    metadata.create_all(connection, tables=[replacement])
+    if "superseded_at" not in {column["name"] for column in inspect(connection).get_columns("file")}:
+        connection.exec_driver_sql("ALTER TABLE file ADD COLUMN superseded_at VARCHAR(32)")
+
+
+def _review(connection: Connection) -> None:
+    """The review pages; what changed since they looked is found by an index."""
+    metadata.create_all(connection, tables=list(REVIEW_TABLES))
+    connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS ix_study_changed_at ON study (changed_at)")
+
+
+def _answers(connection: Connection) -> None:
+    """What people tell units; a fresh database has it from the first step."""
+    metadata.create_all(connection, tables=[answer])
+    if "body" not in {column["name"] for column in inspect(connection).get_columns("inbox")}:
+        connection.exec_driver_sql("ALTER TABLE inbox ADD COLUMN body TEXT NOT NULL DEFAULT ''")
+
+
+def _reading(connection: Connection) -> None:
+    """Reports and their way into the PACS."""
+    metadata.create_all(connection, tables=list(READING_TABLES))
+
+
+def _viewer(connection: Connection) -> None:
+    """What readers opened in the full viewer."""
+    metadata.create_all(connection, tables=list(VIEWER_TABLES))
+
+
+def _fleet(connection: Connection) -> None:
+    """How the service was, and an index for what arrived lately."""
+    metadata.create_all(connection, tables=list(FLEET_TABLES))
+    connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS ix_review_arrived ON review_study (arrived_at)")
+
+
+STEPS: tuple[Step, ...] = (_first, _corrections, _review, _answers, _viewer, _reading, _fleet)
 VERSION_KEY = "schema_version"
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-_BIG = BigInteger().with_variant(Integer(), "sqlite")
+BIG = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite numbers rows by itself only for a column that is exactly INTEGER."""
 
 meta = Table(
@@ -84,7 +84,7 @@ session = Table(
 alarm = Table(
     "alarm",
     metadata,
-    Column("alarm_id", _BIG, primary_key=True, autoincrement=True),
+    Column("alarm_id", BIG, primary_key=True, autoincrement=True),
     Column("at", String(32), nullable=False),
     Column("unit_id", String(36), nullable=False, index=True),
     Column("kind", String(32), nullable=False),
@@ -107,7 +107,7 @@ study = Table(
 file = Table(
     "file",
     metadata,
-    Column("file_id", _BIG, primary_key=True, autoincrement=True),
+    Column("file_id", BIG, primary_key=True, autoincrement=True),
     Column("study_instance_uid", String(64), nullable=False, index=True),
     Column("series_instance_uid", String(64), nullable=False),
     Column("sop_instance_uid", String(64), nullable=False, index=True),
@@ -127,9 +127,20 @@ file = Table(
     Column("rebuilt_at", String(32)),
     Column("verified_at", String(32)),
     Column("evidence", Text),
+    Column("superseded_at", String(32)),
     UniqueConstraint("sha256", "sop_instance_uid", "study_instance_uid"),
 )
 """One instance as some unit stored it: UIDs and SHA-256. ``own_parts_only``: parts of others did not fit it."""
+
+replacement = Table(
+    "replacement",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("sha256", String(64), primary_key=True),
+    Column("unit_id", String(36), nullable=False),
+    Column("told_at", String(32), nullable=False),
+)
+"""Contents of instances that a correction took the place of; for ever."""
 
 claim = Table(
     "claim",
@@ -212,4 +223,24 @@ inbox = Table(
     Column("signature", LargeBinary),
     Column("text", Text, nullable=False, default=""),
     Column("code", String(64), nullable=False, default=""),
+    Column("body", Text, nullable=False, default="", server_default=""),
 )
+"""``body``: an answer for people (``sync.wire.answers``)."""
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("answer_id", String(64), primary_key=True),
+    Column("unit_id", String(36), nullable=False, index=True),
+    Column("kind", String(32), nullable=False),
+    Column("study_instance_uid", String(64), nullable=False, default="", index=True),
+    Column("subject_id", String(64), nullable=False, default="", index=True),
+    Column("written_at", String(32), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("posted_seq", BigInteger, nullable=False),
+    Column("delivered_at", String(64)),
+    Column("outcome", Text, nullable=False, default=""),
+    Column("seen_at", String(64)),
+    Column("seen_by", String(128), nullable=False, default=""),
+)
+"""What people told a unit and what became of it; ``subject_id`` is a report's or an order's own number."""

@@ -1,0 +1,1 @@
+"""One file a family of pages; each is named in ``central.review.registry``."""
