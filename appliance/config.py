@@ -11,11 +11,13 @@ import math
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from appliance.domain.limits import LimitSet
+from appliance.domain.matching import Doubt
+from appliance.domain.quality import CheckCode
 from appliance.domain.values import LinkKind, TrafficClass
 
 AeTitle = Annotated[str, msgspec.Meta(pattern=r"^(?=.*[^ ])[ -\[\]-~]{1,16}\Z")]
@@ -47,10 +49,40 @@ class DicomTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class ModalityTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A device that may send, known by its AE title."""
+    """A device that may send and ask for its worklist, known by its AE title."""
 
     ae_title: AeTitle
     name: str = ""
+    character_set: Literal["ascii", "latin1", "utf8"] = "ascii"
+    """What its console can read of a worklist answer."""
+    host: str = ""
+    port: PortOrNone = 0
+    """Where it listens for commitment reports; without both it is told only on the association it asked on."""
+    report_same_association: bool = False
+    """Tell it on the association it asked on while that is open, also when it can be called."""
+
+
+class ServicesTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """MPPS and Storage Commitment (``docs/reference/services.md``); the gatekeeper is their door too."""
+
+    ae_title: Annotated[str, msgspec.Meta(pattern=r"^([ -\[\]-~]{0,15}[!-\[\]-~])?\Z")] = ""
+    """A title of their own beside ``dicom.ae_title``, for devices that want one; empty: none."""
+    port: Port = 14243
+    """On loopback, behind the gatekeeper."""
+    device_port: PortOrNone = 0
+    """One more port of the gatekeeper, for devices that want one for each service; 0: none."""
+
+
+class CompletionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """When a study counts as complete though its device does not say so."""
+
+    quiet_s: Annotated[float, msgspec.Meta(gt=0)] = 600.0
+    quiet_s_by_modality: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = msgspec.field(
+        default_factory=lambda: {"US": 1800.0}
+    )
+    """An ultrasound examination pauses longer than a series of films."""
+    step_quiet_s: Annotated[float, msgspec.Meta(gt=0)] = 14_400.0
+    """While the device says that it is still at work: one that was switched off says so for ever."""
 
 
 class OrthancTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -152,6 +184,63 @@ class RetentionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """A receipt must be older than this before its pixels may go: a restored centre may have lost them."""
 
 
+class MatchingTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose pictures these are (``docs/reference/corrections.md``)."""
+
+    hold: tuple[Doubt, ...] = ()
+    """Exceptions that keep their study here until a person decides; STAT is sent all the same. None: all is sent."""
+
+
+class QualityTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What people are told of a picture, and what keeps it here (``docs/reference/quality.md``)."""
+
+    hold: tuple[CheckCode, ...] = ()
+    """Findings that keep their study here until somebody releases it or marks it STAT with a reason."""
+    deviation_low_warning: float = -3.0
+    deviation_low_notice: float = -1.0
+    deviation_high_notice: float = 1.0
+    deviation_high_warning: float = 3.0
+    """Deviation indices (IEC 62494-1) beyond which exposure is spoken of."""
+    clipped_share_max: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.02
+    """Of the field that was exposed, without the air around the body."""
+    loop_s_min: Annotated[float, msgspec.Meta(ge=0)] = 1.0
+    clock_ahead_s_max: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    clock_behind_s_max: Annotated[float, msgspec.Meta(gt=0)] = 86_400.0
+
+
+class ImportTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Pictures, videos and papers that no modality sends (``docs/reference/imports.md``)."""
+
+    ae_title: AeTitle = "QAFILA-IMPORT"
+    """What the unit's own import calls itself at the door; admitted from this machine only."""
+    folder: str = ""
+    """Watched for files, in sub-folders named by accession number; empty: none is watched."""
+
+
+class RegistrationTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What people register with (``docs/reference/registration.md``)."""
+
+    catalogue: str = ""
+    """TOML file of the exams that can be ordered; empty: the one that ships."""
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{0,6}\Z")] = ""
+    """Of this unit's patient IDs and accession numbers, another one on every unit; empty: made from ``unit.name``."""
+    language: Literal["fr", "en"] = "fr"
+    """Of the exam's description on consoles and in images; Latin letters, for most consoles read no others."""
+    national_issuer: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z")] = "NATIONAL"
+    """Issuer of the number that ``--national-id`` takes."""
+
+
+class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``qafila tui`` (``docs/how-to/read-the-screen.md``)."""
+
+    language: Literal["fr", "en", "ar"] = "fr"
+    """The screen starts with; anybody may switch. The Arabic labels are a pilot."""
+    arabic_names: Literal["shaped", "latin"] = "shaped"
+    """``latin`` over terminals that order Arabic themselves (most that people use over SSH): shown twice turned."""
+    lock_after_s: Annotated[int, msgspec.Meta(ge=30, le=86_400)] = 600
+    """Of nobody pressing a key; where people sign in."""
+
+
 class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of ``unit.toml``."""
 
@@ -163,6 +252,13 @@ class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     network: NetworkTable = NetworkTable()
     link: tuple[LinkTable, ...] = ()
     retention: RetentionTable = RetentionTable()
+    quality: QualityTable = QualityTable()
+    matching: MatchingTable = MatchingTable()
+    services: ServicesTable = ServicesTable()
+    completion: CompletionTable = CompletionTable()
+    screen: ScreenTable = ScreenTable()
+    imports: ImportTable = msgspec.field(default=ImportTable(), name="import")
+    registration: RegistrationTable = RegistrationTable()
     limits: LimitSet = LimitSet()
 
     @property
@@ -238,11 +334,11 @@ def load(path: Path, kind: type[_T]) -> _T:
     limits = tree.get("limits")
     for key in limits if isinstance(limits, dict) else ():
         if key not in LimitSet.__dataclass_fields__:
-            raise ConfigError(f"{path}: {_unknown(key, 'limits')}")
+            raise ConfigError(f"{path}: {_unknown(key, 'limits', kind)}")
     try:
         return msgspec.convert(tree, kind, strict=True)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(str(error))}") from error
+        raise ConfigError(f"{path}: {_explain(str(error), kind)}") from error
 
 
 def load_unit(path: Path) -> UnitConfig:
@@ -261,6 +357,9 @@ def load_unit(path: Path) -> UnitConfig:
     for destination in config.destination:
         if isinstance(destination, DimseDestination):
             _check_proof(path, destination)
+    for modality in config.modality:
+        if bool(modality.host) != bool(modality.port):
+            raise ConfigError(f"{path}: modality {modality.ae_title!r}: host and port come together, or neither")
     kinds = [link.kind for link in config.link]
     for kind in kinds:
         if kinds.count(kind) > 1:
@@ -269,9 +368,11 @@ def load_unit(path: Path) -> UnitConfig:
     for key, port in (
         ("orthanc.dicom_port", config.orthanc.dicom_port),
         ("orthanc.http_port", config.orthanc.http_port),
+        ("services.port", config.services.port),
+        ("services.device_port", config.services.device_port),
     ):
         clash = next((other for other, taken in ports.items() if taken == port), None)
-        if clash:
+        if clash and port:
             raise ConfigError(f"{path}: {key} and {clash} are both {port}; give each its own port")
         ports[key] = port
     return config
@@ -301,35 +402,43 @@ def _check_numbers(path: Path, config: UnitConfig) -> None:
     ):
         if not 0 <= value < math.inf:
             raise ConfigError(f"{path}: retention.{key} is {value} and must be 0 or more")
+    quality = config.quality
+    bands = (
+        quality.deviation_low_warning,
+        quality.deviation_low_notice,
+        0.0,
+        quality.deviation_high_notice,
+        quality.deviation_high_warning,
+    )
+    if not all(math.isfinite(band) for band in bands) or list(bands) != sorted(bands):
+        raise ConfigError(
+            f"{path}: quality.deviation_low_warning, deviation_low_notice, 0, deviation_high_notice and "
+            "deviation_high_warning must rise in this order"
+        )
 
 
-def _explain(message: str) -> str:
+def _explain(message: str, kind: type) -> str:
     """msgspec's sentence with the nearest known key added."""
     found = re.match(r"Object contains unknown field `(?P<key>[^`]*)`(?: - at `\$\.?(?P<place>[^`]*)`)?", message)
     if not found:
         return message
-    return _unknown(found["key"], found["place"] or "the top level")
+    return _unknown(found["key"], found["place"] or "the top level", kind)
 
 
-def _unknown(key: str, place: str) -> str:
-    near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.5)
+def _unknown(key: str, place: str, kind: type) -> str:
+    near = difflib.get_close_matches(key, sorted(_known_keys(kind)), n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown key {key!r} in {place}{hint}"
 
 
-def _known_keys() -> list[str]:
-    tables = (
-        UnitConfig,
-        UnitTable,
-        DicomTable,
-        ModalityTable,
-        OrthancTable,
-        DicomwebDestination,
-        DimseDestination,
-        GatewayDestination,
-        NetworkTable,
-        LinkTable,
-        RetentionTable,
-    )
-    keys = {field for table in tables for field in table.__struct_fields__}
-    return sorted(keys | set(LimitSet.__dataclass_fields__))
+def _known_keys(kind: type) -> set[str]:
+    """The keys of a tree's type and of every table in it."""
+    keys: set[str] = set()
+    waiting: list[Any] = [msgspec.inspect.type_info(kind)]
+    while waiting:
+        node = waiting.pop()
+        fields = getattr(node, "fields", ())
+        keys.update(field.encode_name for field in fields)
+        waiting += [field.type for field in fields] + list(getattr(node, "types", ()))
+        waiting += [getattr(node, part) for part in ("item_type", "value_type") if hasattr(node, part)]
+    return keys

@@ -6,28 +6,50 @@ no Orthanc and no network.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from appliance.clock import Clock, local_zone, utc_text
-from appliance.config import UnitConfig
-from appliance.domain.snapshot import PowerState, Snapshot
+from appliance.clock import Clock, local_day, local_zone, utc_text
+from appliance.config import GatewayDestination, UnitConfig
+from appliance.domain.forecast import Forecasts
+from appliance.domain.leave import leave_lines, read_leave
+from appliance.domain.snapshot import InstanceRow, PowerState, Snapshot, StudyRow
 from appliance.live import read_live
-from appliance.store.connect import Store, data_version, open_door_reader, open_reader
+from appliance.store.connect import Store, data_version, open_door_reader, open_reader, read
 from appliance.store.door import unindexed_count
 from appliance.store.errors import StoreError
+from appliance.store.forecasts import link_rows, read_forecasts
 from appliance.store.intake import get_cursor
-from appliance.store.snapshot import LiveFacts, read_snapshot
+from appliance.store.snapshot import NO_FORECASTS, LiveFacts, read_snapshot, read_study
 from appliance.store.stamp import stamp_of
 
 LEDGER_FEED = "kept"
 """The cursor of intake over the door's ledger."""
 
+FORECAST_S = 5.0
+"""With 10,000 waiting images the sums take 0.15 s on one core; nobody sees an estimate change within this."""
+
 _UNKNOWN_POWER = PowerState(safe=False, receiving_count=0, unindexed_count=0, known=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Forecasts:
+    """The last ones, and what they were made of."""
+
+    told: Forecasts = NO_FORECASTS
+    basis: object = None
+    version: int = -1
+    mono_s: float = -math.inf
+
+    def is_behind(self, version: int, now: float) -> bool:
+        """The database changed since, and it is time to look."""
+        return self.version != version and now - self.mono_s >= FORECAST_S
 
 
 class UnitReader:
@@ -41,6 +63,7 @@ class UnitReader:
         self._clock = clock
         self._stores: dict[str, tuple[Store, int]] = {}
         self._last_seen: object = None
+        self._forecasts = _Forecasts()
 
     def __enter__(self) -> UnitReader:
         return self
@@ -105,8 +128,9 @@ class UnitReader:
         """
         try:
             live = self.live_facts()
-            seen = (data_version(self.unit_db), self._today_at(), _coarse(live))
-            if seen == self._last_seen:
+            version = data_version(self.unit_db)
+            seen = (version, self._today_at(), _coarse(live))
+            if seen == self._last_seen and not self._forecasts.is_behind(version, self._clock.mono_s()):
                 return None
             snapshot = self._snapshot(live)
         except StoreError:
@@ -128,7 +152,34 @@ class UnitReader:
             disk_free_bytes=free_bytes,
             disk_total_bytes=total_bytes,
             in_flight_bytes_by_item=_bytes_by_item(sync.get("in_flight")),
+            leave=read_leave(sync.get("leave")),
         )
+
+    def forecasts(self, live: LiveFacts) -> Forecasts:
+        """When what waits will be at the centre; a few seconds old, unless a link or its rules changed meanwhile.
+
+        Raises:
+            StoreError: If the unit's database cannot be read.
+        """
+        db, kept, now = self.unit_db, self._forecasts, self._clock.mono_s()
+        stops = {each: leave.stop for each, leave in live.leave.items()}
+        with read(db):
+            basis = (link_rows(db), stops)
+            if basis != kept.basis or now - kept.mono_s >= FORECAST_S:
+                version = data_version(db)
+                announces = {table.name: isinstance(table, GatewayDestination) for table in self._config.destination}
+                told = read_forecasts(db, announces, live.leave, live.in_flight_bytes_by_item)
+                self._forecasts = kept = _Forecasts(told, basis, version, now)
+        return kept.told
+
+    def study(self, study_instance_uid: str) -> tuple[StudyRow, tuple[InstanceRow, ...]] | None:
+        """One study with its images, or ``None`` when it is not on this unit.
+
+        Raises:
+            StoreError: If the unit's database cannot be read.
+        """
+        live = self.live_facts()
+        return read_study(self.unit_db, study_instance_uid, live.in_flight_bytes_by_item, self.forecasts(live))
 
     def _power(self) -> PowerState:
         """From associations at the gatekeeper and from ledger lines that intake has not filed yet."""
@@ -151,6 +202,8 @@ class UnitReader:
             live,
             unit_name=self._config.unit.name,
             today_iso=self._today_at(),
+            expected_day=local_day(self._clock.wall_s())[0].replace("-", ""),
+            forecasts=self.forecasts(live),
         )
 
     def _today_at(self) -> str:
@@ -169,8 +222,9 @@ def _inode(path: Path) -> int:
 
 
 def _coarse(live: LiveFacts) -> object:
-    """What of the live facts is worth a new picture; a few megabytes of disk are not."""
-    return (live.power, tuple(sorted(live.in_flight_bytes_by_item.items())), live.disk_free_bytes >> 24)
+    """What of the live facts is worth a new picture; a few megabytes of disk, and seconds that pass, are not."""
+    in_flight = tuple(sorted(live.in_flight_bytes_by_item.items()))
+    return (live.power, in_flight, live.disk_free_bytes >> 24, leave_lines(live.leave))
 
 
 def _disk(folder: Path) -> tuple[int, int]:

@@ -29,6 +29,7 @@ RESTART_S_MAX = 4.0
 STABLE_S = 10.0
 """A child that ran this long is healthy: its next restart begins with the shortest pause again."""
 _PR_SET_PDEATHSIG = 1
+_STOP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class SupervisorError(Exception):
@@ -54,6 +55,10 @@ class ChildSpec:
     log_file: Path | None = None
     stop_s_max: float = 10.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    is_wanted: Callable[[], bool] | None = None
+    """For a process that ends by itself (exit code 0) when it has nothing to do: whether it is to run now."""
+    inherited: Sequence[socket.socket] = ()
+    """Sockets that it finds under the same descriptors."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,11 @@ class _Child:
     next_start_mono_s: float = 0.0
     pause_s: float = RESTART_S_FIRST
     start_count: int = 0
+    is_at_rest: bool = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.is_at_rest or self.spec.is_wanted is None or self.spec.is_wanted()
 
 
 class FolderLock:
@@ -102,7 +112,7 @@ class Supervisor:
 
     def __init__(self, specs: Sequence[ChildSpec], clock: Clock, stop: threading.Event, area: str = "unit.run") -> None:
         self._area = area
-        self._children = [_Child(spec) for spec in specs]
+        self._children = [_Child(spec, is_at_rest=spec.is_wanted is not None) for spec in specs]
         self._clock = clock
         self._stop = stop
 
@@ -117,7 +127,8 @@ class Supervisor:
                 if self._stop.is_set():
                     return
                 try:
-                    self._start(child)
+                    if child.is_wanted:
+                        self._start(child)
                 except NotYetError as error:
                     self._note_failed_start(child, error)
         except BaseException:
@@ -129,15 +140,16 @@ class Supervisor:
         for child in self._children:
             if child.process is not None and child.process.poll() is not None:
                 self._note_death(child, child.process.returncode)
-            if child.process is None and self._clock.mono_s() >= child.next_start_mono_s and not self._stop.is_set():
+            is_due = self._clock.mono_s() >= child.next_start_mono_s and not self._stop.is_set()
+            if child.process is None and is_due and child.is_wanted:
                 try:
                     self._start(child)
                 except SupervisorError as error:
                     self._note_failed_start(child, error)
 
     def all_run(self) -> bool:
-        """Whether every child was started and has not been seen dead."""
-        return all(child.process is not None for child in self._children)
+        """Whether every child was started and has not been seen dead; one that rests is well."""
+        return all(child.process is not None or child.is_at_rest for child in self._children)
 
     def stop_all(self) -> None:
         """Ask every child to end, in reverse order, and end what does not within its time."""
@@ -162,6 +174,7 @@ class Supervisor:
             if self._stop.is_set():
                 return
             child.process = spawn(child.spec)
+            child.is_at_rest = False
             child.started_mono_s = self._clock.mono_s()
             child.start_count += 1
             log(self._area, "started", child=child.spec.name, pid=child.process.pid)
@@ -179,6 +192,10 @@ class Supervisor:
         self._plan_restart(child)
 
     def _note_death(self, child: _Child, exit_code: int) -> None:
+        if exit_code == 0 and child.spec.is_wanted is not None:
+            log(self._area, "rests", child=child.spec.name)
+            child.process, child.is_at_rest = None, True
+            return
         log(self._area, "died", child=child.spec.name, exit_code=exit_code)
         if self._clock.mono_s() - child.started_mono_s >= STABLE_S:
             child.pause_s = RESTART_S_FIRST
@@ -198,14 +215,18 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     parent_pid = os.getpid()
+    # Python drops what a signal's handler raises in the hooks of a fork: a Ctrl-C would be lost
+    signals_before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
     def die_with_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals_before)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:  # it died before the line above: no signal will come
             os._exit(1)
 
-    output = _log_output(spec.log_file)
+    output = None
     try:
+        output = _log_output(spec.log_file)
         return subprocess.Popen(
             list(spec.argv),
             stdin=subprocess.DEVNULL,
@@ -214,6 +235,7 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
             start_new_session=True,
             preexec_fn=die_with_parent,
             env={**os.environ, **spec.environment},
+            pass_fds=[each.fileno() for each in spec.inherited],
         )
     except OSError as error:
         raise SupervisorError(
@@ -223,6 +245,7 @@ def spawn(spec: ChildSpec) -> subprocess.Popen[bytes]:
     finally:
         if output is not None:
             output.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals_before)
 
 
 def _log_output(log_file: Path | None) -> IO[bytes] | None:

@@ -10,8 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from appliance.cli.exits import ENVIRONMENT, CliError
 from central.config import CentralConfig, load_central
-from central.gateway.service import open_database
 from central.store.database import Database
+from central.store.opening import open_database
 
 
 @contextmanager

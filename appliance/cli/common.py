@@ -16,6 +16,7 @@ from appliance.cli.options import DEFAULT_CONFIG, Subparsers, add_options
 from appliance.clock import SystemClock, local_zone
 from appliance.config import UnitConfig, load_unit
 from appliance.domain.display import safe_text
+from appliance.domain.wording import Wording
 from appliance.picture import UnitReader
 from appliance.store.connect import Store
 from appliance.store.study_uids import study_uids_like
@@ -54,7 +55,14 @@ def zone_now() -> tzinfo:
 def print_json(value: Any) -> None:
     """Dataclasses become objects with their field names; text stays text in any script, and whole in any encoding."""
     knows_every_script = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    print(json.dumps(msgspec.to_builtins(value), ensure_ascii=not knows_every_script, indent=2))
+    print(json.dumps(msgspec.to_builtins(value, enc_hook=as_text), ensure_ascii=not knows_every_script, indent=2))
+
+
+def as_text(value: object) -> str:
+    """``enc_hook`` of msgspec, which knows no kinds of ``str``."""
+    if isinstance(value, Wording):
+        return str(value)
+    raise NotImplementedError(f"no JSON for {type(value).__name__}")
 
 
 def find_study(db: Store, wanted: str) -> str:

@@ -87,5 +87,7 @@ def _lines(table: dict[str, Any]) -> str:
 
 
 def _value(value: object) -> str:
-    """TOML's form of a text, number or truth value; JSON's text form is a TOML basic string."""
+    """TOML's form of a value; JSON's form of a text is a TOML basic string, and of a list a TOML array."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_value(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
     return msgspec.json.encode(value).decode("utf-8")

@@ -23,8 +23,21 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("appliance.cli.demo", "run centre, unit and two simulated modalities on this machine"),
     "tui": ("appliance.cli.tui", "the screen: today's studies, the queue, and whether power may go"),
     "status": ("appliance.cli.status", "what is safe, what waits, and whether power may go"),
+    "register": ("appliance.cli.register", "register a person and an exam"),
+    "worklist": ("appliance.cli.worklist", "who is to be examined; cancel, discontinue, complete or reopen an exam"),
     "studies": ("appliance.cli.studies", "today's and unsent studies, or the archive"),
     "study": ("appliance.cli.study", "one study: progress, images, history"),
+    "exceptions": ("appliance.cli.correcting.exceptions", "studies of which it is not clear whose they are"),
+    "reconcile": ("appliance.cli.correcting.reconcile", "say which exam a study belongs to"),
+    "correct": ("appliance.cli.correcting.correct", "correct what a study says"),
+    "split": ("appliance.cli.correcting.split", "split pictures off to the patient whose they are"),
+    "merge": ("appliance.cli.correcting.merge", "say that two patient records are one person"),
+    "reject": ("appliance.cli.correcting.reject", "reject pictures for a reason of the list"),
+    "undo": ("appliance.cli.correcting.undo", "take a correction, split, merge or rejection back"),
+    "reports": ("appliance.cli.reports", "what the centre said: reports, retake requests, messages, orders"),
+    "report": ("appliance.cli.report", "one of these; say who has seen it"),
+    "quality": ("appliance.cli.quality", "what is wrong with pictures, in words"),
+    "complete": ("appliance.cli.complete", "say that all of a study is here"),
     "queue": ("appliance.cli.queue", "what waits for the centre, in the order it goes, and why"),
     "journal": ("appliance.cli.journal", "what happened, line by line"),
     "hold": ("appliance.cli.hold", "keep a study here until it is released"),
@@ -32,8 +45,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "retry": ("appliance.cli.retry", "offer a study that was set aside again, or try its link now"),
     "stat": ("appliance.cli.stat", "mark a study as urgent, or as routine again"),
     "evict": ("appliance.cli.evict", "make room: which studies' pixels may leave this unit, and why not"),
+    "import": ("appliance.cli.import_", "bring in pictures, videos, papers and DICOM media"),
     "courier": ("appliance.cli.courier", "carry studies on a USB stick, and the centre's receipts back"),
-    "doctor": ("appliance.cli.doctor", "check the unit's health"),
+    "people": ("appliance.cli.people", "who may sign in at the screen"),
+    "doctor": ("appliance.cli.doctor", "check the unit's health, or try a device out"),
+    "selfcheck": ("appliance.cli.selfcheck", "would a modality be answered now?"),
+    "firstboot": ("appliance.cli.firstboot", "on an appliance: say who this unit is, and lock its disk; once"),
+    "update": ("appliance.cli.update", "on an appliance: prove a release and install it beside this one"),
     "config": ("appliance.cli.config", "check, show or print a configuration"),
 }
 """Name, module, and the line for ``qafila --help``."""
@@ -80,6 +98,7 @@ def _let_every_name_be_shown() -> None:
 def _parser(words: list[str]) -> argparse.ArgumentParser:
     """All commands by name and line; only the one that ``words`` ask for is built in full."""
     parser = argparse.ArgumentParser(
+        formatter_class=_OneLineEach,
         prog="qafila",
         description="Keeps every study of a mobile unit and delivers it when there is bandwidth.",
         epilog="Exit codes: 0 fine, 1 needs a person, 2 wrong use, 3 configuration or environment, 4 not found.",
@@ -92,6 +111,14 @@ def _parser(words: list[str]) -> argparse.ArgumentParser:
         else:
             subparsers.add_parser(name, help=line)
     return parser
+
+
+class _OneLineEach(argparse.HelpFormatter):
+    """argparse forgets the indent of sub-commands when it makes room for their names."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = max(map(len, COMMANDS)) + 4
 
 
 def _say(error: Exception, as_json: bool) -> int:

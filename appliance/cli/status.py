@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from appliance.cli.common import CLOCK, Subparsers, add_options, print_json, reader_of, zone_now
+from appliance.cli.common import CLOCK, Subparsers, add_options, as_text, print_json, reader_of, zone_now
 from appliance.cli.exits import FINE, NEEDS_PERSON
 from appliance.domain import sentences
 
@@ -24,7 +24,7 @@ def _run(arguments: argparse.Namespace) -> int:
         print_json({"needs_person": needs_person, "eta": sentences.eta(snapshot), **_facts(snapshot)})
         return NEEDS_PERSON if needs_person else FINE
     now_s, zone = CLOCK.wall_s(), zone_now()
-    for line in sentences.status_segments(snapshot, now_s, zone):
+    for line in (*sentences.status_segments(snapshot, now_s, zone), *snapshot.waits):
         print(line)
     for link in snapshot.links:
         print(sentences.link_line(link, snapshot.unsafe_study_count, now_s, zone))
@@ -35,9 +35,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _facts(snapshot: object) -> dict[str, object]:
-    """All of the snapshot but its studies, which ``qafila studies`` lists."""
+    """All of the snapshot but its studies and exams, which ``qafila studies`` and ``qafila worklist`` list."""
     import msgspec
 
-    facts: dict[str, object] = msgspec.to_builtins(snapshot)
-    facts.pop("studies")
+    facts: dict[str, object] = msgspec.to_builtins(snapshot, enc_hook=as_text)
+    del facts["studies"], facts["expected"]
     return facts

@@ -1,7 +1,8 @@
 """``qafila unit run``: the unit's processes in the foreground, from a configuration file to an open door.
 
 Order: recovery of files and ledger, Orthanc, recovery of Orthanc's index, intake, sync, and last the gatekeeper, so
-that a modality is answered only by a unit that knows what it holds.
+that a modality is answered only by a unit that knows what it holds. MPPS and Storage Commitment run when they are
+wanted; their socket is held here.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 from appliance.cli import enrol
@@ -22,6 +25,7 @@ from appliance.config import UnitConfig, load_unit
 from appliance.live import read_live, write_live
 from appliance.logging import log
 from appliance.orthanc import process as orthanc_process
+from appliance.services import activation as services
 from appliance.supervisor import (
     ChildSpec,
     FolderLock,
@@ -70,8 +74,6 @@ def run_unit(config_path: Path) -> int:
 
 def _prepare(config: UnitConfig) -> FolderLock:
     """Folders, the lock, free ports, a present Orthanc and the newest schema, before anything starts."""
-    from appliance.store.connect import StoreError, migrate
-
     try:
         for folder in (config.data_dir, config.blob_dir, config.quarantine_dir, config.orthanc_dir, config.run_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -84,17 +86,39 @@ def _prepare(config: UnitConfig) -> FolderLock:
     check_port(config.dicom.bind, config.dicom.port, "dicom.port")
     check_port("127.0.0.1", config.orthanc.dicom_port, "orthanc.dicom_port")
     check_port("127.0.0.1", config.orthanc.http_port, "orthanc.http_port")
-    try:
-        migrate(config.unit_db, config.door_db)
-    except StoreError as error:
-        # Recovery sets a damaged database aside and rebuilds it; only what it cannot mend either stops the start.
-        log("unit.run", "database needs recovery", why=error)
+    check_port("127.0.0.1", config.services.port, "services.port")
+    _migrate(config)
     return lock
+
+
+def _migrate(config: UnitConfig) -> None:
+    """In a child, because what migrations import would stay resident here for weeks: 16 MB."""
+    child = os.fork()
+    if child:
+        if os.waitpid(child, 0)[1]:
+            raise SupervisorError("the databases could not be made ready for this release; the lines above say why")
+        return
+    code = 1
+    try:
+        from appliance.store.connect import StoreError, migrate
+
+        try:
+            migrate(config.unit_db, config.door_db)
+        except StoreError as error:
+            # Recovery sets a damaged database aside and rebuilds it; only what it cannot mend either stops the start.
+            log("unit.run", "database needs recovery", why=error)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _supervise(config: UnitConfig, config_path: Path, stop: threading.Event) -> int:
     clock = SystemClock()
-    supervisor = Supervisor(_children(config, config_path, stop), clock, stop)
+    listener = services.listen(config)
+    supervisor = Supervisor(_children(config, config_path, listener, stop), clock, stop)
     supervisor.start_all()
     try:
         was_ready = False
@@ -111,13 +135,14 @@ def _supervise(config: UnitConfig, config_path: Path, stop: threading.Event) -> 
             supervisor.watch_once()
     finally:
         supervisor.stop_all()
+        listener.close()
         with contextlib.suppress(OSError):
             (config.run_dir / "unit.live.json").unlink()
     log("unit.run", "stopped", unit=config.unit.name)
     return 0
 
 
-def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> list[ChildSpec]:
+def _children(config: UnitConfig, config_path: Path, listener: socket.socket, stop: threading.Event) -> list[ChildSpec]:
     from appliance.orthanc import settings
 
     python = config.unit.python or sys.executable
@@ -169,6 +194,14 @@ def _children(config: UnitConfig, config_path: Path, stop: threading.Event) -> l
         ),
         ChildSpec("intake", module("appliance.orthanc.intake")),
         ChildSpec("sync", module("sync"), stop_s_max=15.0),
+        ChildSpec("quality", module("appliance.quality")),
+        ChildSpec(
+            services.NAME,
+            [*module("appliance.services"), "--listener-fd", str(listener.fileno())],
+            is_wanted=services.Activation(config, listener, SystemClock()).is_wanted,
+            inherited=[listener],
+            stop_s_max=3.0,  # it may be in a call to a device that does not answer; nothing is lost when it is killed
+        ),
         ChildSpec("gatekeeper", module("appliance.gatekeeper"), after_start=after_gatekeeper),
     ]
 

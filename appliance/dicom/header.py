@@ -7,16 +7,12 @@ and ends by itself when none comes for a while, so an idle unit does not carry t
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import select
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from appliance.dicom.bounded_child import BoundedChild, ChildError
 from appliance.domain.values import StudyHeader
 
 ANSWER_S_MAX = 20.0
@@ -25,7 +21,6 @@ CHECK_S_MAX = 600.0
 IDLE_S_MAX = 300.0
 """Long enough that one examination after another finds it started; starting takes 0.5 s on a mini-PC."""
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
-ANSWER_BYTES_MAX = 64 * 1024
 
 _UID = re.compile(r"[0-9.]{1,64}")
 
@@ -101,8 +96,7 @@ class HeaderReader:
 
     def __init__(self, answer_s_max: float = ANSWER_S_MAX, memory_bytes_max: int = MEMORY_BYTES_MAX) -> None:
         self._answer_s_max = answer_s_max
-        self._memory_bytes_max = memory_bytes_max
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child = BoundedChild("appliance.dicom.header_worker", (str(memory_bytes_max), str(IDLE_S_MAX)))
 
     def read(self, path: Path) -> Header:
         """The header of the file at ``path``.
@@ -114,7 +108,7 @@ class HeaderReader:
 
     def warm(self) -> None:
         """Start the child if it does not run, without waiting for it: a picture is on its way."""
-        self._running()
+        self._child.start()
 
     def check_complete(self, path: Path) -> None:
         """Return when the file is structurally whole (``structure.check_complete``).
@@ -126,14 +120,7 @@ class HeaderReader:
 
     def close(self) -> None:
         """End the child; the next question starts another."""
-        child, self._child = self._child, None
-        if child is None:
-            return
-        child.kill()
-        child.wait()
-        for pipe in (child.stdin, child.stdout):
-            if pipe:
-                pipe.close()
+        self._child.close()
 
     def __enter__(self) -> HeaderReader:
         return self
@@ -142,56 +129,7 @@ class HeaderReader:
         self.close()
 
     def _ask(self, question: dict[str, str], answer_s_max: float) -> dict[str, Any]:
-        line = json.dumps(question).encode("ascii") + b"\n"
-        child = self._running()
-        if not _put(child, line):
-            # It ended after its idle time, between our look and our word: that says nothing about this file.
-            self.close()
-            child = self._running()
-            _put(child, line)
         try:
-            answer = json.loads(self._answer(child, answer_s_max))
-        except ValueError as error:
-            self.close()
-            raise HeaderError("parser-died", "its answer was cut short") from error
-        if not isinstance(answer, dict) or "error" in answer:
-            code, reason = answer["error"] if isinstance(answer, dict) else ("parser-died", "no answer")
-            raise HeaderError(str(code), str(reason))
-        return answer
-
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._child is not None and self._child.poll() is not None:
-            self.close()
-        if self._child is None:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "appliance.dicom.header_worker", str(self._memory_bytes_max), str(IDLE_S_MAX)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-        return self._child
-
-    def _answer(self, child: subprocess.Popen[bytes], answer_s_max: float) -> bytes:
-        assert child.stdout is not None
-        descriptor = child.stdout.fileno()
-        received = b""
-        while not received.endswith(b"\n"):
-            if not select.select([descriptor], [], [], answer_s_max)[0]:
-                self.close()
-                raise HeaderError("parser-stalled", f"no answer within {answer_s_max:.0f} s")
-            piece = os.read(descriptor, ANSWER_BYTES_MAX)
-            if not piece or len(received) + len(piece) > ANSWER_BYTES_MAX:
-                self.close()
-                raise HeaderError("parser-died", "the reading process ended on this file")
-            received += piece
-        return received
-
-
-def _put(child: subprocess.Popen[bytes], line: bytes) -> bool:
-    assert child.stdin is not None
-    try:
-        child.stdin.write(line)
-        child.stdin.flush()
-    except BrokenPipeError:
-        return False
-    return True
+            return self._child.ask(question, answer_s_max)
+        except ChildError as error:
+            raise HeaderError(error.code, error.reason) from error

@@ -7,18 +7,15 @@ moment. Started by ``header.HeaderReader`` only.
 from __future__ import annotations
 
 import io
-import json
 import os
-import resource
-import select
 import sys
-import warnings
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from appliance.dicom.character_sets import suspect_encoding
+from appliance.dicom.child_loop import serve, take_every_value
 from appliance.dicom.structure import (
     BIG_ENDIAN_UID,
     DEFLATED_UID,
@@ -144,7 +141,9 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     except FileNotFoundError:
         return {"error": ["missing", "there is no such file"]}
     except OSError as error:
-        return {"error": ["io-error", os.strerror(error.errno or 0)]}
+        if error.errno is None:  # not the medium: pydicom raises it where a sequence is cut off
+            return {"error": ["unreadable", "it ends inside a sequence"]}
+        return {"error": ["io-error", os.strerror(error.errno)]}
     except TornFile as error:
         return {"error": ["unreadable", str(error)]}
     except Exception as error:
@@ -152,25 +151,11 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"error": ["unreadable", type(error).__name__]}
 
 
-def _bound_memory(memory_bytes_max: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
 def main(memory_bytes_max: int, idle_s_max: float) -> None:
-    """Answer until standard input closes or nothing is asked for ``idle_s_max`` seconds."""
+    """As ``child_loop.serve``."""
     leave_out("numpy")
-    _bound_memory(memory_bytes_max)
-    warnings.simplefilter("ignore")
-    from pydicom import config
-
-    config.settings.reading_validation_mode = config.IGNORE
-    while select.select([sys.stdin], [], [], idle_s_max)[0]:
-        line = sys.stdin.buffer.readline()
-        if not line:
-            return
-        sys.stdout.buffer.write(json.dumps(answer(json.loads(line))).encode("ascii") + b"\n")
-        sys.stdout.buffer.flush()
+    take_every_value()
+    serve(answer, memory_bytes_max, idle_s_max)
 
 
 if __name__ == "__main__":

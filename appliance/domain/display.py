@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 
+from appliance.domain.wording import told
+
 ELLIPSIS = "…"
-ARABIC_NAME = "[name in Arabic script]"
+ARABIC_NAME = told("[name in Arabic script]")
 """Shown until the full screen shapes and orders Arabic itself: a terminal that does it alone swaps whole columns."""
 
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -71,6 +73,13 @@ def person_name(stored: str) -> str:
         if not reads_right_to_left(group):
             return group
     return ARABIC_NAME if readable else "(no name)"
+
+
+def name_in_scripts(stored: str) -> tuple[str, str]:
+    """A DICOM PN value as its Latin and its Arabic name in logical order; empty where there is none."""
+    groups = [group for group in (_one_group(group) for group in stored.split("=")[:3]) if group]
+    latin = next((group for group in groups if not reads_right_to_left(group)), "")
+    return latin, next((group for group in groups if reads_right_to_left(group)), "")
 
 
 def _one_group(group: str) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.domain.wording import Wording, stored, told
+
 _MINUTE_S, _HOUR_S, _DAY_S = 60.0, 3600.0, 86_400.0
-_STEPS: tuple[tuple[float, float, str, float], ...] = (
+_STEPS: tuple[tuple[float, float, Wording, float], ...] = (
     # up to, rounded to, unit, seconds a unit
-    (10 * _MINUTE_S, _MINUTE_S, "min", _MINUTE_S),
-    (30 * _MINUTE_S, 5 * _MINUTE_S, "min", _MINUTE_S),
-    (90 * _MINUTE_S, 10 * _MINUTE_S, "min", _MINUTE_S),
-    (24 * _HOUR_S, _HOUR_S, "h", _HOUR_S),
-    (float("inf"), _DAY_S, "days", _DAY_S),
+    (10 * _MINUTE_S, _MINUTE_S, told("min"), _MINUTE_S),
+    (30 * _MINUTE_S, 5 * _MINUTE_S, told("min"), _MINUTE_S),
+    (90 * _MINUTE_S, 10 * _MINUTE_S, told("min"), _MINUTE_S),
+    (24 * _HOUR_S, _HOUR_S, told("h"), _HOUR_S),
+    (float("inf"), _DAY_S, told("days"), _DAY_S),
 )
 
 
@@ -43,27 +45,21 @@ def eta_of(backlog_bytes: float, goodput: Goodput | None) -> Eta | None:
     return Eta(max(backlog_bytes, 0.0) / goodput.high_bytes_per_s, max(backlog_bytes, 0.0) / goodput.low_bytes_per_s)
 
 
-def latest(etas: tuple[Eta | None, ...]) -> Eta | None:
-    """When all of them are through; ``None`` when one is unknown, or there is none."""
-    known = [eta for eta in etas if eta is not None]
-    if not known or len(known) < len(etas):
-        return None
-    return Eta(max(eta.low_s for eta in known), max(eta.high_s for eta in known))
-
-
-def eta_text(eta: Eta | None, why_unknown: str = "") -> str:
+def eta_text(eta: Eta | None, why_unknown: str = "") -> Wording:
     """``40-60 min``, ``2-3 h``, ``under a minute``; ``unknown`` with its reason behind a dash.
 
-    Both ends are rounded as a person would round the greater one; equal ends become ``about``.
+    Both ends are rounded away from each other, as coarsely as suits the greater one: the words hold the range.
     """
     if eta is None:
-        return f"unknown - {why_unknown}" if why_unknown else "unknown"
+        return told("unknown - {why}", why=stored(why_unknown)) if why_unknown else told("unknown")
     if eta.high_s < _MINUTE_S:
-        return "under a minute"
+        return told("under a minute")
     _, step_s, unit, unit_s = next(step for step in _STEPS if eta.high_s < step[0])
-    low, high = (max(round(s / step_s), 0) * round(step_s / unit_s) for s in (eta.low_s, eta.high_s))
-    high = max(high, round(step_s / unit_s))
-    unit = "day" if unit == "days" and high == 1 else unit
+    low, high = (round(count * step_s / unit_s) for count in (eta.low_s // step_s, -(-eta.high_s // step_s)))
     if low == high:
-        return f"about {high} {unit}"
-    return f"up to {high} {unit}" if low == 0 else f"{low}-{high} {unit}"
+        return told("about {count} {unit}", count=high, unit=unit)
+    if unit == "days" and high == 1:
+        unit = told("day")
+    if low == 0:
+        return told("up to {count} {unit}", count=high, unit=unit)
+    return told("{low}-{high} {unit}", low=low, high=high, unit=unit)

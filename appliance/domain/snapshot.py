@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.domain.answers import NO_NEWS, NewCounts
+from appliance.domain.forecast import Forecast
 from appliance.domain.values import ItemState, LinkState, LocalState
 
 
 class StudyState(StrEnum):
     """The one-way state of a study, worst of its instances and destinations (``ux.md`` rule 5)."""
 
+    REGISTERED = "registered"
+    """An exam is ordered and its pictures are still to come."""
     CAPTURED = "captured"
     """Kept here; no destination is configured, or nothing is queued yet."""
     QUEUED = "queued"
@@ -64,6 +68,8 @@ class StudyRow:
     last_received_at: str
     on_disk_count: int
     progress: tuple[DestinationProgress, ...]
+    forecast: Forecast | None = None
+    """When it will be at the centre; ``None`` when nothing of it waits, or that was not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class LinkRow:
     next_try_at: str
     last_success_at: str
     rate_bytes_per_s: float
-    """Goodput of recent transfers; 0 when unknown."""
+    """Typical goodput as measured; 0 when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +166,11 @@ class Snapshot:
     power: PowerState
     disk_free_bytes: int
     disk_total_bytes: int
+    forecast: Forecast | None = None
+    """When all that goes by itself will be at the centre; ``None`` when nothing waits."""
+    expected: tuple[StudyRow, ...] = ()
+    """Exams of today of which no picture is here yet, ``registered``, urgent ones first; bounded."""
+    waits: tuple[str, ...] = ()
+    """What hours or budgets of the present link keep back now, a line each."""
+    news: NewCounts = NO_NEWS
+    """What the centre said and nobody has acknowledged."""

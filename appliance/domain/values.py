@@ -77,6 +77,7 @@ class Instance:
     """One stored SOP Instance, as the door kept it.
 
     ``sha256`` is of the whole Part 10 file as stored here; ``dataset_sha256`` of its bytes after the group 0002 header.
+    Where ``revision_id`` is not 0, blob, size and digests are those of that revision, the rest is the original's.
     """
 
     sop_instance_uid: str
@@ -91,6 +92,7 @@ class Instance:
     dataset_sha256: str
     calling_ae_title: str
     received_at: str
+    revision_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class OutboxItem:
     """The duty to deliver one Instance to one Destination, with all the core needs to decide about it.
 
     ``queued_at_s`` orders by age: seconds since the epoch as recorded at intake; the core compares it only with others.
-    ``sha256`` is the instance's: a receipt counts only when it is about the same.
+    ``sha256`` is of the content that is owed, the original's or, where ``revision_id`` is not 0, that revision's: a
+    receipt counts only when it is about the same.
     """
 
     item_id: int
@@ -128,6 +131,7 @@ class OutboxItem:
     attempt_count: int = 0
     announced: bool = False
     """Its manifest and preview were told to a destination that shows them, or that was given up."""
+    revision_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,14 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         return _fail(EXIT_CONFIG, str(error))
     try:
-        listener = listen(config.dicom.bind, config.dicom.port)
+        listeners = _listen(config)
     except OSError as error:
-        return _fail(EXIT_PORT, _port_sentence(config, error))
-    asyncio.run(_run(config_path, config, listener, SystemClock()))
+        return _fail(EXIT_PORT, str(error))
+    asyncio.run(_run(config_path, config, listeners, SystemClock()))
     return EXIT_OK
 
 
-async def _run(config_path: Path, config: UnitConfig, listener: socket.socket, clock: Clock) -> None:
+async def _run(config_path: Path, config: UnitConfig, listeners: list[socket.socket], clock: Clock) -> None:
     quarantine.remove_partial(config.quarantine_dir)
     notes = FindingNotes(clock, partial(write_in_child, config_path))
     report = Report(clock, notes.offer)
@@ -63,11 +63,12 @@ async def _run(config_path: Path, config: UnitConfig, listener: socket.socket, c
     log("unit.gatekeeper", "open", bind=config.dicom.bind, port=config.dicom.port, modality_count=len(config.modality))
     if not config.modality:
         log("unit.gatekeeper", "no [[modality]] is listed: every association is refused")
-    serving = asyncio.create_task(gatekeeper.serve(listener))
+    serving = [asyncio.create_task(gatekeeper.serve(listener)) for listener in listeners]
     beside = [asyncio.create_task(_publish(config, gatekeeper, report, clock)), asyncio.create_task(notes.run())]
     asked = asyncio.create_task(_asked_to_end())
-    done, _ = await asyncio.wait([asked, serving, *beside], return_when=asyncio.FIRST_COMPLETED)
-    await _end(serving)
+    done, _ = await asyncio.wait([asked, *serving, *beside], return_when=asyncio.FIRST_COMPLETED)
+    for task in serving:
+        await _end(task)
     await gatekeeper.drain()
     for task in beside:
         await _end(task)
@@ -100,12 +101,27 @@ async def _end(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _port_sentence(config: UnitConfig, error: OSError) -> str:
-    port, bind = config.dicom.port, config.dicom.bind
+def _listen(config: UnitConfig) -> list[socket.socket]:
+    """The port for everything, and the one more for services if there is one.
+
+    Raises:
+        OSError: With a sentence, when one of them cannot be had.
+    """
+    ports = {"dicom.port": config.dicom.port, "services.device_port": config.services.device_port}
+    listeners = []
+    for key, port in ports.items():
+        try:
+            listeners += [listen(config.dicom.bind, port)] if port else []
+        except OSError as error:
+            raise OSError(_port_sentence(config.dicom.bind, port, key, error)) from error
+    return listeners
+
+
+def _port_sentence(bind: str, port: int, key: str, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is in use by another program; end it, or set another dicom.port in unit.toml"
+        return f"port {port} is in use by another program; end it, or set another {key} in unit.toml"
     if error.errno == errno.EACCES:
-        return f"port {port} needs root; set a dicom.port of 1024 or more in unit.toml"
+        return f"port {port} needs root; set a {key} of 1024 or more in unit.toml"
     return f"cannot listen on {bind} port {port}: {error.strerror}; check dicom.bind in unit.toml"
 
 

@@ -1,4 +1,4 @@
-"""One modality's association: handshake, then whole checked PDUs to Orthanc and its answers back.
+"""One modality's association: handshake, then whole checked PDUs to where it goes and the answers back.
 
 The gatekeeper keeps the association with the modality; the one with Orthanc may come and go. It is dropped when an
 object is refused, or when Orthanc ends an idle one, and opened again with the same request when there is something to
@@ -16,15 +16,17 @@ from appliance.clock import utc_text
 from appliance.config import UnitConfig
 from appliance.gatekeeper import pdu, quarantine
 from appliance.gatekeeper.command import C_STORE_RQ, Command, store_response
-from appliance.gatekeeper.handshake import REJECTIONS, check_request, receive_request
+from appliance.gatekeeper.handshake import REJECTIONS, check_request, is_this_machine, receive_request
 from appliance.gatekeeper.held import Held, HoldBudget
 from appliance.gatekeeper.messages import Inbound, Message, Outbound
 from appliance.gatekeeper.pdu import AbortReason, PduType, each_pdu
 from appliance.gatekeeper.quarantine import Label, NoRoomError
 from appliance.gatekeeper.report import Report
+from appliance.gatekeeper.route import route_of, to_orthanc
 from appliance.gatekeeper.stream import ConnectionEndedError, PduStream, QuietError
-from appliance.gatekeeper.upstream import OrthancRejectsError, OrthancSilentError, Upstream, open_upstream
+from appliance.gatekeeper.upstream import Upstream, UpstreamRejectsError, UpstreamSilentError, open_upstream
 from appliance.gatekeeper.violations import Violation, ViolationError
+from appliance.gatekeeper.worklist_answers import WorklistAnswers
 from appliance.logging import log
 
 _COMMAND_LAST = 3
@@ -49,13 +51,16 @@ class Association:
         self._loop = asyncio.get_running_loop()
         self.began_mono_s = self._loop.time()
         self._traffic_mono_s = self.began_mono_s
+        self._is_local = is_this_machine(peer, str(sock.getsockname()[0]))
         self._stream = PduStream(sock, config.limits)
         self._held = Held(budget)
         self._request = bytearray()
+        self._route = to_orthanc(config)
         self._inbound = Inbound({}, config.limits, self._message_begins)
         self._upstream: Upstream | None = None
         self._answers: asyncio.Task[None] | None = None
         self._syntaxes: dict[int, str] = {}
+        self._worklist: WorklistAnswers | None = None
         self._open_requests: dict[int, Command] = {}
         self._task: asyncio.Task[None] | None = None
         self._cut_by: ViolationError | None = None
@@ -66,6 +71,10 @@ class Association:
     def is_receiving(self) -> bool:
         """Whether a C-STORE is between its command and its response."""
         return any(command.field == C_STORE_RQ for command in self._open_requests.values())
+
+    @property
+    def _not_answering(self) -> str:
+        return f"{self._route.name}-not-answering"
 
     def cut(self, violation: ViolationError) -> None:
         """End it from another task."""
@@ -126,24 +135,27 @@ class Association:
     async def _serve(self) -> None:
         self._request, request = await receive_request(self._stream, self._config)
         self.calling_ae_title = request.calling_ae_title
-        check_request(request, self._config)
+        check_request(request, self._config, is_local=self._is_local)
+        self._route = route_of(request, self._config)
         upstream = await self._first_upstream()
         self._syntaxes = upstream.accepted.transfer_syntax_by_context_id
-        self._inbound = Inbound(self._syntaxes, self._limits, self._message_begins)
+        self._inbound = Inbound(self._syntaxes, self._route.limits, self._message_begins)
+        self._worklist = WorklistAnswers(request, self._syntaxes, self._config)
         self._attach(upstream)
         await self._stream.write(upstream.answer, "peer-not-reading")
         self.is_associated = True
+        self._report.tally.associated(self.calling_ae_title, self.peer)
         while not self._farewell:
             await self._relay(await self._next_run())
 
     async def _first_upstream(self) -> Upstream:
         try:
-            return await open_upstream(self._config.orthanc.dicom_port, self._request, self._limits)
-        except OrthancRejectsError as error:
+            return await open_upstream(self._route, self._request, self._limits)
+        except UpstreamRejectsError as error:
             self._farewell = error.pdu
-            raise ViolationError("orthanc-rejects") from error
-        except OrthancSilentError as error:
-            raise ViolationError("orthanc-unavailable", str(error)) from error
+            raise ViolationError(f"{self._route.name}-rejects") from error
+        except UpstreamSilentError as error:
+            raise ViolationError(f"{self._route.name}-unavailable", str(error)) from error
 
     # from the modality to Orthanc
 
@@ -152,7 +164,7 @@ class Association:
         while True:
             quiet_s = self._loop.time() - self._traffic_mono_s
             if quiet_s >= self._limits.idle_s_max:
-                code = "orthanc-not-answering" if self._open_requests else "idle"
+                code = self._not_answering if self._open_requests else "idle"
                 raise ViolationError(code, f"nothing for {quiet_s:.0f} s")
             with suppress(QuietError):
                 return await self._stream.read(self._limits.idle_s_max - quiet_s)
@@ -180,18 +192,18 @@ class Association:
             return
         upstream = self._upstream or await self._next_upstream()
         try:
-            await upstream.stream.write(data, "orthanc-not-answering")
+            await upstream.stream.write(data, self._not_answering)
         except ConnectionEndedError as error:
-            raise ViolationError("orthanc-not-answering", str(error)) from error
+            raise ViolationError(self._not_answering, str(error)) from error
 
     async def _next_upstream(self) -> Upstream:
         try:
-            upstream = await open_upstream(self._config.orthanc.dicom_port, self._request, self._limits)
-        except (OrthancRejectsError, OrthancSilentError) as error:
-            raise ViolationError("orthanc-not-answering", str(error)) from error
+            upstream = await open_upstream(self._route, self._request, self._limits)
+        except (UpstreamRejectsError, UpstreamSilentError) as error:
+            raise ViolationError(self._not_answering, str(error)) from error
         self._attach(upstream)
         if upstream.accepted.transfer_syntax_by_context_id != self._syntaxes:
-            raise ViolationError("orthanc-not-answering", "it accepts other presentation contexts than before")
+            raise ViolationError(self._not_answering, "other presentation contexts are accepted than before")
         return upstream
 
     async def _leave(self, kind: int) -> None:
@@ -237,7 +249,7 @@ class Association:
         self._tell(ended.violation, ended.command.sop_instance_uid, file_name)
         response = store_response(ended.command, rule.status, str(ended.violation))
         await self._stream.write(pdu.data_tf(ended.context_id, _COMMAND_LAST, response), "peer-not-reading")
-        self._answered(ended.command)
+        self._answered(ended.command.message_id, rule.status)
 
     async def _set_aside(self, message: Message, violation: ViolationError) -> str:
         label = Label(
@@ -280,7 +292,7 @@ class Association:
     def _answers_ended(self, answers: asyncio.Task[None]) -> None:
         """A mistake of ours there must not leave the modality waiting for its answer."""
         if not answers.cancelled() and (error := answers.exception()):
-            self.cut(ViolationError("orthanc-not-answering", repr(error)))
+            self.cut(ViolationError(self._not_answering, repr(error)))
 
     async def _relay_answers(self, upstream: Upstream) -> None:
         outbound = Outbound(self._limits)
@@ -288,11 +300,12 @@ class Association:
             try:
                 run = await upstream.stream.read(None)
                 commands = outbound.take_run(run)
+                answer = self._worklist.made_right(run) if self._worklist else run
             except (ConnectionEndedError, ViolationError) as error:
                 self._upstream_ended(upstream, str(error))
                 return
             try:
-                await self._stream.write(run, "peer-not-reading")
+                await self._stream.write(answer, "peer-not-reading")
             except ConnectionEndedError:
                 # The reading side sees the same end, and closes.
                 return
@@ -301,18 +314,27 @@ class Association:
                 return
             self._traffic_mono_s = self._loop.time()
             for command in commands:
-                self._answered(command)
+                self._heard(command)
 
     def _upstream_ended(self, upstream: Upstream, why: str) -> None:
         """Orthanc closed: harmless between messages, else the end."""
         if self._open_requests or not self._inbound.is_between_messages:
-            self.cut(ViolationError("orthanc-not-answering", why))
+            self.cut(ViolationError(self._not_answering, why))
             return
         upstream.stream.close()
         self._upstream = self._answers = None
 
-    def _answered(self, command: Command) -> None:
-        self._open_requests.pop(command.message_id, None)
+    def _heard(self, response: Command) -> None:
+        request = self._open_requests.get(response.message_id)
+        if response.is_final_response:
+            self._answered(response.message_id, response.status)
+        elif request is not None:
+            self._report.tally.pending(self.calling_ae_title, request)
+
+    def _answered(self, message_id: int, status: int) -> None:
+        request = self._open_requests.pop(message_id, None)
+        if request is not None:
+            self._report.tally.answered(self.calling_ae_title, request, status)
         self._report.changed()
         self._end_if_drained()
 

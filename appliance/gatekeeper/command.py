@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
+C_FIND_RQ = 0x0020
 C_CANCEL_RQ = 0x0FFF
 RESPONSE_BIT = 0x8000
 NO_DATA_SET = 0x0101
@@ -50,8 +51,12 @@ class Command:
         return not self.field & RESPONSE_BIT and self.field != C_CANCEL_RQ
 
     @property
+    def is_response(self) -> bool:
+        return bool(self.field & RESPONSE_BIT)
+
+    @property
     def is_final_response(self) -> bool:
-        return bool(self.field & RESPONSE_BIT) and self.status not in _PENDING
+        return self.is_response and self.status not in _PENDING
 
 
 def parse_command(data: bytes | bytearray) -> Command:

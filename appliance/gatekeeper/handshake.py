@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 
 from appliance.config import UnitConfig
 from appliance.gatekeeper import pdu
@@ -17,6 +18,7 @@ from appliance.gatekeeper.pdu import (
     PduError,
     PduType,
 )
+from appliance.gatekeeper.route import is_called_rightly
 from appliance.gatekeeper.stream import PduStream
 from appliance.gatekeeper.violations import ViolationError
 
@@ -27,6 +29,7 @@ REJECTIONS = {
     "wrong-protocol-version": REJECT_PROTOCOL_VERSION,
     "too-many-connections": REJECT_LOCAL_LIMIT,
     "orthanc-unavailable": REJECT_CONGESTION,
+    "services-unavailable": REJECT_CONGESTION,
 }
 """What each violation of the handshake is answered with."""
 
@@ -56,8 +59,8 @@ async def receive_request(stream: PduStream, config: UnitConfig) -> tuple[bytear
     return request, parsed
 
 
-def check_request(request: AssociateRequest, config: UnitConfig) -> None:
-    """Whether this device may associate with this unit; an empty list of modalities admits nobody.
+def check_request(request: AssociateRequest, config: UnitConfig, *, is_local: bool) -> None:
+    """Whether this device may associate with this unit; an empty list of modalities admits nobody but our own import.
 
     Raises:
         ViolationError: With a key of ``REJECTIONS``.
@@ -66,7 +69,23 @@ def check_request(request: AssociateRequest, config: UnitConfig) -> None:
         raise ViolationError("wrong-protocol-version")
     if request.application_context != pdu.APPLICATION_CONTEXT:
         raise ViolationError("wrong-application-context")
-    if request.called_ae_title != config.dicom.ae_title.strip(" "):
+    if not is_called_rightly(request, config):
         raise ViolationError("wrong-called-ae-title", f"called {request.called_ae_title!r}")
-    if request.calling_ae_title not in {modality.ae_title.strip(" ") for modality in config.modality}:
+    admitted = {modality.ae_title.strip(" ") for modality in config.modality}
+    if is_local:
+        admitted.add(config.imports.ae_title.strip(" "))
+    if request.calling_ae_title not in admitted:
         raise ViolationError("unknown-calling-ae-title")
+
+
+def is_this_machine(peer: str, own: str) -> bool:
+    """Whether a connection comes from the machine it goes to, by both its addresses; no other machine can say so.
+
+    A packet from outside with a loopback address, or with the receiver's own as its source, is dropped by the kernel.
+    """
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return peer == own or (mapped or address).is_loopback

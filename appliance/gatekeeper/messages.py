@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from appliance.domain.limits import LimitSet
-from appliance.gatekeeper.command import C_STORE_RQ, Command, CommandError, parse_command
+from appliance.gatekeeper.command import C_FIND_RQ, C_STORE_RQ, Command, CommandError, parse_command
 from appliance.gatekeeper.dataset_scan import Scan, scan_for
 from appliance.gatekeeper.pdu import PduError, PduType, each_pdu, pdvs
 from appliance.gatekeeper.violations import Answer, ViolationError
@@ -145,8 +145,10 @@ class Inbound:
 
     def _take_data(self, message: Message, fragment: memoryview, is_last: bool) -> Message | None:
         message.data_set_bytes += len(fragment)
-        if message.data_set_bytes > self._limits.object_bytes_max:
-            raise ViolationError("object-too-large", f"more than {self._limits.object_bytes_max} bytes")
+        is_query = message.command.field == C_FIND_RQ
+        bytes_max = self._limits.worklist_query_bytes_max if is_query else self._limits.object_bytes_max
+        if message.data_set_bytes > bytes_max:
+            raise ViolationError("object-too-large", f"more than {bytes_max} bytes")
         if message.keep:
             message.keep(fragment)
         if not message.violation:
@@ -170,32 +172,32 @@ class Inbound:
 
 
 class Outbound:
-    """Orthanc's half: only which requests it has answered."""
+    """Orthanc's half: only what it says to which request."""
 
     def __init__(self, limits: LimitSet) -> None:
         self._command = CommandFragments(limits.command_bytes_max)
 
     def take_run(self, run: memoryview) -> list[Command]:
-        """The final responses that end in these whole PDUs.
+        """The responses, pending and final ones, whose commands end in these whole PDUs.
 
         Raises:
             ViolationError: If Orthanc sends what is no DIMSE message; also its A-ABORT.
         """
-        final: list[Command] = []
+        said: list[Command] = []
         for kind, pdu, _ in each_pdu(run):
             if kind != PduType.DATA_TF:
                 raise ViolationError("pdu-unexpected", f"Orthanc sends a PDU of type {kind}")
-            final += self._take(pdu)
-        return final
+            said += self._take(pdu)
+        return said
 
     def _take(self, pdu: memoryview) -> list[Command]:
-        final: list[Command] = []
+        said: list[Command] = []
         try:
             for _, control, fragment in pdvs(pdu):
                 if control & _COMMAND_BIT:
                     command = self._command.take(fragment, is_last=bool(control & _LAST_BIT))
-                    if command is not None and command.is_final_response:
-                        final.append(command)
+                    if command is not None and command.is_response:
+                        said.append(command)
         except PduError as error:
             raise ViolationError("pdu-malformed", str(error)) from error
-        return final
+        return said

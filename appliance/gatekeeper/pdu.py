@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -26,6 +26,7 @@ _ITEM_ABSTRACT_SYNTAX = 0x30
 _ITEM_TRANSFER_SYNTAX = 0x40
 _ITEM_USER_INFORMATION = 0x50
 _ITEM_MAXIMUM_LENGTH = 0x51
+_ABSTRACT_SYNTAX_NOT_SUPPORTED = 3
 
 
 class PduType(IntEnum):
@@ -169,6 +170,13 @@ def clamp_max_length(pdu: bytearray, parsed: AssociateRequest | AssociateAccept,
         return
     if parsed.max_length_bytes == 0 or parsed.max_length_bytes > bytes_max:
         struct.pack_into(">I", pdu, parsed.max_length_offset, bytes_max)
+
+
+def refuse_contexts(pdu: bytearray, context_ids: Container[int]) -> None:
+    """Make an A-ASSOCIATE-AC refuse these presentation contexts (PS3.8 table 9-18: abstract syntax not supported)."""
+    for item, start, _ in _items(pdu, HEADER_BYTES + _FIXED_BYTES, len(pdu)):
+        if item == _ITEM_CONTEXT_AC and pdu[start] in context_ids:
+            pdu[start + 2] = _ABSTRACT_SYNTAX_NOT_SUPPORTED
 
 
 def each_pdu(run: memoryview) -> Iterator[tuple[int, memoryview, int]]:

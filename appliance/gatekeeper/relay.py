@@ -47,6 +47,7 @@ class Gatekeeper:
         self._config = config
         self._limits = config.limits
         self._report = report
+        self._began_mono_s = report.clock.mono_s()
         self._budget = HoldBudget(config.limits.held_bytes_max)
         self._associations: list[Association] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -89,6 +90,8 @@ class Gatekeeper:
             "refused": dict(self._report.counts),
             "recent": list(self._report.recent),
             "modality_count": len(self._config.modality),
+            "began_mono_s": self._began_mono_s,
+            "devices": self._report.tally.facts(),
             "fill": {
                 "connection_count": [len(self._associations), limits.connection_count_max],
                 "connection_count_per_peer": [busiest, limits.connection_count_per_peer_max],

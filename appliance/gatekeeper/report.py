@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from appliance.clock import Clock, utc_text
+from appliance.gatekeeper.tally import Tally
 from appliance.gatekeeper.violations import RULES, Violation
 from appliance.logging import log
 
@@ -24,6 +25,7 @@ class Report:
         """Violations by code since the start."""
         self.recent: deque[dict[str, str]] = deque(maxlen=_RECENT_COUNT_MAX)
         """The last ones that people should read."""
+        self.tally = Tally()
         self._on_violation = on_violation
         self._logged_mono_s: dict[str, float] = {}
         self._unlogged: Counter[str] = Counter()

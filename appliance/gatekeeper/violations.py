@@ -49,6 +49,8 @@ RULES: dict[str, Rule] = {
     "too-many-connections": Rule(Answer.REJECT),
     "orthanc-unavailable": Rule(Answer.REJECT),
     "orthanc-rejects": Rule(Answer.REJECT),
+    "services-unavailable": Rule(Answer.REJECT),
+    "services-rejects": Rule(Answer.REJECT),
     "handshake-too-slow": Rule(Answer.ABORT),
     "displaced": Rule(Answer.ABORT),
     # the data set: its message is well framed, so the rest of it can be read past and answered
@@ -102,6 +104,7 @@ RULES: dict[str, Rule] = {
         Answer.ABORT,
         "The image store of this unit did not answer {who}. What was confirmed is safe; send the rest again.",
     ),
+    "services-not-answering": Rule(Answer.ABORT),
     "shutting-down": Rule(Answer.ABORT),
 }
 

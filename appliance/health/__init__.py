@@ -14,6 +14,7 @@ CHECKS = (
     "processes",
     "orthanc",
     "feed",
+    "devices",
     "links",
     "limits",
     "spool",
@@ -24,11 +25,13 @@ CHECKS = (
 
 def examine(subject: Subject) -> tuple[Result, ...]:
     """Every check's answers; a check that fails itself answers ``unknown``."""
-    results: list[Result] = []
-    for name in CHECKS:
-        try:
-            results += import_module(f"{__name__}.{name}").check(subject)
-        except Exception as error:
-            sentence = f"This could not be looked at: {error or type(error).__name__}"
-            results.append(Result(name, Level.UNKNOWN, sentence, "The other answers still hold."))
-    return tuple(results)
+    return tuple(result for name in CHECKS for result in examine_one(name, subject))
+
+
+def examine_one(name: str, subject: Subject) -> tuple[Result, ...]:
+    """The answers of one check of ``CHECKS``, as ``examine``."""
+    try:
+        return tuple(import_module(f"{__name__}.{name}").check(subject))
+    except Exception as error:
+        sentence = f"This could not be looked at: {error or type(error).__name__}"
+        return (Result(name, Level.UNKNOWN, sentence, "The other answers still hold."),)

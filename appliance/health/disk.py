@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from appliance.domain.limits import LimitSet
 from appliance.domain.sentences import size
+from appliance.domain.wording import told
 from appliance.health.check import Level, Result, Subject
 
-_ROOM_HINT = "Make room: 'qafila evict --dry-run' explains what may go; or bring the unit to a good link."
+_ROOM_HINT = told("Make room: 'qafila evict --dry-run' explains what may go; or bring the unit to a good link.")
 
 
 def check(subject: Subject) -> Iterable[Result]:
@@ -18,15 +19,16 @@ def check(subject: Subject) -> Iterable[Result]:
     try:
         medium = os.statvfs(folder)
     except OSError as error:
-        hint = "Check unit.data_dir and that its disk is mounted; start the unit to make the folder."
-        return [Result("disk", Level.ALARM, f"The data folder {folder} cannot be used: {error.strerror}.", hint)]
+        hint = told("Check unit.data_dir and that its disk is mounted; start the unit to make the folder.")
+        sentence = told("The data folder {folder} cannot be used: {why}.", folder=folder, why=error.strerror)
+        return [Result("disk", Level.ALARM, sentence, hint)]
     limits = subject.config.limits
     results = [judge_space(medium.f_bavail * medium.f_frsize, medium.f_blocks * medium.f_frsize, limits)]
     if medium.f_files:
         results.append(judge_inodes(medium.f_favail, medium.f_files, limits))
     if medium.f_flag & os.ST_RDONLY:
-        hint = "The disk may have failed; nothing new can be kept. Call the service, do not repair it yourself."
-        results.append(Result("disk", Level.ALARM, "The disk is mounted read-only.", hint))
+        hint = told("The disk may have failed; nothing new can be kept. Call the service, do not repair it yourself.")
+        results.append(Result("disk", Level.ALARM, told("The disk is mounted read-only."), hint))
     return results
 
 
@@ -37,22 +39,24 @@ def judge_space(free_bytes: int, total_bytes: int, limits: LimitSet) -> Result:
         "total_bytes": total_bytes,
         "free_bytes_floor": limits.free_bytes_floor,
     }
-    said = f"{size(free_bytes)} of {size(total_bytes)} free"
+    said = told("{free} of {total} free", free=size(free_bytes), total=size(total_bytes))
     if free_bytes < limits.free_bytes_floor:
-        return Result("disk", Level.ALARM, f"{said}: the door refuses new images.", _ROOM_HINT, facts)
+        return Result("disk", Level.ALARM, told("{said}: the door refuses new images.", said=said), _ROOM_HINT, facts)
     if free_bytes < limits.free_bytes_stat_only:
-        return Result("disk", Level.ALARM, f"{said}: only urgent studies should be taken now.", _ROOM_HINT, facts)
+        return Result(
+            "disk", Level.ALARM, told("{said}: only urgent studies should be taken now.", said=said), _ROOM_HINT, facts
+        )
     if free_bytes < limits.free_bytes_warn:
-        return Result("disk", Level.WARNING, f"{said}: it is getting full.", _ROOM_HINT, facts)
-    return Result("disk", Level.FINE, f"{said}.", "", facts)
+        return Result("disk", Level.WARNING, told("{said}: it is getting full.", said=said), _ROOM_HINT, facts)
+    return Result("disk", Level.FINE, told("{said}.", said=said), "", facts)
 
 
 def judge_inodes(free_count: int, total_count: int, limits: LimitSet) -> Result:
     """Free inodes in words."""
     facts: dict[str, int | float | str] = {"free_inode_count": free_count, "free_inode_floor": limits.free_inode_floor}
-    said = f"{free_count} of {total_count} files can still be made"
+    said = told("{count} of {total} files can still be made", count=free_count, total=total_count)
     if free_count < limits.free_inode_floor:
-        return Result("inodes", Level.ALARM, f"{said}: the door refuses new images.", _ROOM_HINT, facts)
+        return Result("inodes", Level.ALARM, told("{said}: the door refuses new images.", said=said), _ROOM_HINT, facts)
     if free_count < 2 * limits.free_inode_floor:
-        return Result("inodes", Level.WARNING, f"{said}: few are left.", _ROOM_HINT, facts)
-    return Result("inodes", Level.FINE, f"{said}.", "", facts)
+        return Result("inodes", Level.WARNING, told("{said}: few are left.", said=said), _ROOM_HINT, facts)
+    return Result("inodes", Level.FINE, told("{said}.", said=said), "", facts)

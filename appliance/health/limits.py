@@ -1,4 +1,4 @@
-"""How full each bound of the door is, as the gatekeeper counts it."""
+"""How full each bound of the door and of the services behind it is, as they count it themselves."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ FULL_SHARE_WARN = 0.9
 _NAMES = {
     "connection_count": "connections at the door",
     "connection_count_per_peer": "connections from the busiest device",
+    "service_connection_count": "connections for MPPS and Storage Commitment",
 }
-"""What the gatekeeper's gauges count, in words."""
+"""What the gauges count, in words."""
 
 
 def check(subject: Subject) -> Iterable[Result]:
@@ -24,7 +25,9 @@ def check(subject: Subject) -> Iterable[Result]:
     gauges = live.get("fill")
     if not isinstance(gauges, dict):
         return [Result("limits", Level.UNKNOWN, "The gatekeeper does not say how full the door is.")]
-    return [judge(_NAMES.get(name) or str(name), int(count), int(bound)) for name, (count, bound) in gauges.items()]
+    services = read_live(subject.config.run_dir, "services", subject.clock) or {}
+    every = {**gauges, **services.get("fill", {})}
+    return [judge(_NAMES.get(name) or str(name), int(count), int(bound)) for name, (count, bound) in every.items()]
 
 
 def judge(name: str, count: int, count_max: int) -> Result:

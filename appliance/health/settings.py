@@ -11,10 +11,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from appliance.clock import Clock
-from appliance.config import DicomwebDestination, DimseDestination, GatewayDestination, UnitConfig
+from appliance.config import ConfigError, DicomwebDestination, DimseDestination, GatewayDestination, UnitConfig
+from appliance.domain.wording import told
 from appliance.health.check import Level, Result, Subject
 from appliance.identity import KEY_NAME, IdentityError, read_identity
 from appliance.live import read_live
+from appliance.registration.catalogue import load_catalogue
 
 NAME = "config"
 
@@ -22,7 +24,7 @@ NAME = "config"
 def check(subject: Subject) -> Iterable[Result]:
     """Every doubt about the configuration, or one answer that it is fine."""
     doubts = tuple(doubts_about(subject.config, subject.clock))
-    return doubts or [Result(NAME, Level.FINE, "The configuration is fine.")]
+    return doubts or [Result(NAME, Level.FINE, told("The configuration is fine."))]
 
 
 def doubts_about(config: UnitConfig, clock: Clock) -> Iterator[Result]:
@@ -38,6 +40,7 @@ def doubts_about(config: UnitConfig, clock: Clock) -> Iterator[Result]:
                 yield from _dimse(destination)
             case GatewayDestination():
                 yield from _gateway(config, destination)
+    yield from _catalogue(config)
     yield from _programs(config)
     yield from _ports(config, clock)
 
@@ -56,6 +59,13 @@ def _paths(config: UnitConfig) -> Iterator[Result]:
     if not config.data_dir.is_absolute():
         hint = "Write the whole path, so that it does not depend on where the program is started."
         yield _warning(f"unit.data_dir is a relative path ({config.unit.data_dir}).", hint)
+
+
+def _catalogue(config: UnitConfig) -> Iterator[Result]:
+    try:
+        load_catalogue(config.registration.catalogue)
+    except ConfigError as error:
+        yield _warning(f"No exam can be registered: {error}.", "Mend the file; 'qafila register --exams' shows it.")
 
 
 def _limits(config: UnitConfig) -> Iterator[Result]:

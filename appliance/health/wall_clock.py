@@ -6,17 +6,20 @@ from collections.abc import Iterable
 
 from appliance.clock import Clock, utc_text
 from appliance.domain.sentences import seconds_of
+from appliance.domain.wording import told
 from appliance.health.check import Level, Result, Subject
 from appliance.health.clock_doubt import clock_doubt
 from appliance.store.clock_marks import ClockMark, first_mark_of_boot, last_mark
 
 _DOUBTS = {
-    "before-release": "before this program was made",
-    "stepped": "but it was set by more than a minute since the unit was started",
-    "behind": "before the time of what was noted last",
-    "ahead": "years after what was noted last",
+    "before-release": told("before this program was made"),
+    "stepped": told("but it was set by more than a minute since the unit was started"),
+    "behind": told("before the time of what was noted last"),
+    "ahead": told("years after what was noted last"),
 }
-_HINT = "Set the clock, or connect the unit so that it can set itself; until then nothing is removed from this unit."
+_HINT = told(
+    "Set the clock, or connect the unit so that it can set itself; until then nothing is removed from this unit."
+)
 
 
 def check(subject: Subject) -> Iterable[Result]:
@@ -32,9 +35,9 @@ def judge(clock: Clock, last: ClockMark | None, first_of_boot: ClockMark | None)
     doubt = clock_doubt(now_s, seconds_of(last.at) if last else None, step_s)
     facts: dict[str, int | float | str] = {"doubt": doubt, "step_s": step_s}
     if doubt:
-        sentence = f"The clock shows {utc_text(now_s)}, {_DOUBTS[doubt]}."
+        sentence = told("The clock shows {time}, {doubt}.", time=utc_text(now_s), doubt=_DOUBTS[doubt])
         return Result("clock", Level.WARNING, sentence, _HINT, facts)
-    return Result("clock", Level.FINE, f"The clock shows {utc_text(now_s)}.", "", facts)
+    return Result("clock", Level.FINE, told("The clock shows {time}.", time=utc_text(now_s)), "", facts)
 
 
 def _step_s(clock: Clock, mark: ClockMark | None) -> float:

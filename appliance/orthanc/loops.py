@@ -25,7 +25,7 @@ from appliance.orthanc.take_in import TakeIn, destination_names
 from appliance.orthanc.watch import Watch
 from appliance.store.connect import open_door, open_door_reader, open_unit
 from appliance.store.door import unindexed_count
-from appliance.store.intake import ensure_destinations
+from appliance.store.intake import ensure_destinations, queue_lifted
 
 POLL_S = 0.05
 LIVE_S = 1.0
@@ -60,6 +60,7 @@ class LedgerLoop:
             self._speak()
         elif self.clock.mono_s() - self._live_mono_s >= LIVE_S:
             self.clock_watch.look()
+            queue_lifted(self.take_in.unit, self.take_in.unit.stamp(), destination_names(self.config))
             gatekeeper = read_live(self.config.run_dir, "gatekeeper", self.clock)
             if gatekeeper and gatekeeper.get("receiving_count"):
                 self.headers.warm()

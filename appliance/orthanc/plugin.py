@@ -23,9 +23,10 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:] = [*(entry for entry in sys.path if Path(entry or ".").resolve() != _HERE), str(_HERE.parent.parent)]
 
 from appliance.clock import SystemClock  # noqa: E402 - only found after the lines above
-from appliance.logging import log  # noqa: E402
-from appliance.orthanc.door import Door, DoorSettings  # noqa: E402
-from appliance.orthanc.ledger import Ledger  # noqa: E402
+from appliance.logging import log  # noqa: E402 - likewise
+from appliance.orthanc.door import Door, DoorSettings  # noqa: E402 - likewise
+from appliance.orthanc.ledger import Ledger  # noqa: E402 - likewise
+from appliance.orthanc.worklist import Answers, Worklist, WorklistSettings  # noqa: E402 - likewise
 
 COPY_BYTES_MAX = 4 * 1024 * 1024
 """From here on the filter asks for the UID first: a copy of 15 MB holds the interpreter lock for 5 to 37 ms, measured,
@@ -51,12 +52,23 @@ def settings_from(section: dict[str, Any]) -> DoorSettings:
     )
 
 
-def open_door(section: dict[str, Any]) -> Door:
-    """The door, or the end of this process: Orthanc would go on without us, with no guard at all."""
+def worklist_settings_from(section: dict[str, Any]) -> WorklistSettings:
+    """As ``settings_from``, for worklist queries."""
+    return WorklistSettings(
+        unit_db=Path(section["UnitDatabase"]),
+        character_set_by_ae_title=section["CharacterSets"],
+        answer_count_max=int(section["WorklistAnswerCountMax"]),
+        query_bytes_max=int(section["WorklistQueryBytesMax"]),
+        busy_s_max=float(section["WorklistBusySecondsMax"]),
+    )
+
+
+def open_door(section: dict[str, Any]) -> tuple[Door, Worklist]:
+    """The door and the worklist, or the end of this process: Orthanc would go on without us, with no guard at all."""
     try:
         clock = SystemClock()
         settings = settings_from(section)
-        return Door(settings, Ledger(settings.door_db, clock), clock)
+        return Door(settings, Ledger(settings.door_db, clock), clock), Worklist(worklist_settings_from(section))
     except Exception:
         with suppress(OSError):  # the log may lie on the same failing disk
             traceback.print_exc()
@@ -64,7 +76,7 @@ def open_door(section: dict[str, Any]) -> Door:
 
 
 _SECTION: dict[str, Any] = json.loads(orthanc.GetConfiguration()).get("Qafila", {})
-_DOOR = open_door(_SECTION)
+_DOOR, _WORKLIST = open_door(_SECTION)
 
 
 def on_incoming(dicom: Any) -> int:
@@ -87,12 +99,22 @@ def on_stored(_dicom: Any, _orthanc_id: str) -> None:
     _DOOR.stored()
 
 
+def on_worklist(answers: Any, query: Any, calling_ae_title: str, _called_ae_title: str) -> None:
+    """Worklist callback; raising answers a failure. What it calls takes no lock of Orthanc's services."""
+    outcome = Answers()
+    for file in _WORKLIST.files(query.WorklistGetDicomQuery(), calling_ae_title, outcome):
+        answers.WorklistAddAnswer(query, file)
+    if not outcome.is_complete:
+        answers.WorklistMarkIncomplete()
+
+
 def on_rest(output: Any, _uri: str, **request: Any) -> None:
     """``GET /qafila/door``: the door's own facts as JSON."""
     if request["method"] != "GET":
         output.SendMethodNotAllowed("GET")
         return
-    output.AnswerBuffer(json.dumps({"version": _SECTION["Version"], **_DOOR.facts()}), "application/json")
+    facts = {"version": _SECTION["Version"], **_DOOR.facts(), "worklist": _WORKLIST.facts()}
+    output.AnswerBuffer(json.dumps(facts), "application/json")
 
 
 # Functions of the module, not bound methods: plugin 5.0 lets go of the REST callback after the interpreter has ended,
@@ -100,5 +122,6 @@ def on_rest(output: Any, _uri: str, **request: Any) -> None:
 orthanc.RegisterStorageArea(_DOOR.create, _DOOR.read, _DOOR.remove)
 orthanc.RegisterIncomingCStoreInstanceFilter(on_incoming)
 orthanc.RegisterOnStoredInstanceCallback(on_stored)
+orthanc.RegisterWorklistCallback(on_worklist)
 orthanc.RegisterRestCallback("/qafila/door", on_rest)
 log("unit.door", "open", version=_SECTION["Version"], python=sys.version.split()[0])

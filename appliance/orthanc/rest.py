@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 from appliance.orthanc.feed import ChangeRow, parse_rows
 
 ANSWER_S_MAX = 30.0
+RENDER_S_MAX = 5.0
+"""A person looks at an empty preview meanwhile."""
 POST_S_MAX = 300.0
 """An object of 2 GiB on a slow card; the instance is kept already, so nobody waits for it."""
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -86,6 +88,21 @@ class OrthancRest:
             answer = _decoded(self._call("POST", "/instances", file, POST_S_MAX, path.stat().st_size))
         return str(answer.get("ID", "")) if isinstance(answer, dict) else ""
 
+    def orthanc_id(self, sop_instance_uid: str) -> str:
+        """Of an instance in the index; empty when it knows none."""
+        found = _decoded(self._call("POST", "/tools/lookup", sop_instance_uid.encode("ascii"), RENDER_S_MAX))
+        return next((str(row["ID"]) for row in found if row.get("Type") == "Instance"), "")
+
+    def frame_count(self, orthanc_id: str) -> int:
+        """How many frames an instance has."""
+        return len(_decoded(self._call("GET", f"/instances/{quote(orthanc_id)}/frames", answer_s_max=RENDER_S_MAX)))
+
+    def rendered(self, orthanc_id: str, frame_number: int, width_px: int, height_px: int) -> bytes:
+        """Frame ``frame_number`` (from 1), windowed and made to fit into so many pixels, as a PAM file."""
+        size = f"width={width_px}&height={height_px}&smooth=true"
+        path = f"/instances/{quote(orthanc_id)}/frames/{frame_number - 1}/rendered?{size}"
+        return self._call("GET", path, answer_s_max=RENDER_S_MAX, accept="image/x-portable-arbitrarymap")
+
     def delete(self, orthanc_id: str) -> None:
         """Take an instance out of the index; the door decides about its blob. One that is gone already is fine."""
         try:
@@ -107,8 +124,11 @@ class OrthancRest:
         body: bytes | IO[bytes] | None = None,
         answer_s_max: float = ANSWER_S_MAX,
         body_bytes: int | None = None,
+        accept: str = "",
     ) -> bytes:
         address, headers = self._access()
+        if accept:
+            headers["Accept"] = accept
         if body_bytes is not None:
             headers["Content-Length"] = str(body_bytes)
         try:

@@ -1,4 +1,4 @@
-"""Reads every kept blob again, slowly, so that a bit that flipped on the disk is found within seven days.
+"""Reads every kept blob, and every correction, again, slowly, so that a flipped bit is found within seven days.
 
 It starts anew where it stopped, and a blob that cannot be read holds up no other.
 """
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from appliance.config import UnitConfig, blob_path
 from appliance.logging import log
 from appliance.orthanc.damage import Damage, judge_digest, judge_error, judge_size, pieces, record
+from appliance.orthanc.scrub_revisions import read_revisions
 from appliance.store.connect import Store
 from appliance.store.door import KeptRow, kept_after
 from appliance.store.intake import FeedCursor, get_cursor, set_cursor
@@ -52,12 +53,14 @@ class Scrub:
                     seq = row.kept_id
                 set_cursor(self.unit, FeedCursor(FEED, seq, rows[-1].blob_uuid))
             set_cursor(self.unit, FeedCursor(FEED, 0, "", self.unit.stamp().at))
+            yield from read_revisions(self.config, self.unit, rate_bytes_per_s)
             log("unit.intake", "scrub pass ended", kept_id=seq)
             yield PAUSE_S
 
     def _rate_bytes_per_s(self) -> float:
-        total_bytes = self.door.value("SELECT coalesce(sum(size_bytes), 0) FROM kept WHERE removed_at = ''")
-        return max(RATE_BYTES_PER_S_MIN, int(total_bytes) / PASS_S_MAX)
+        kept_bytes = self.door.value("SELECT coalesce(sum(size_bytes), 0) FROM kept WHERE removed_at = ''")
+        revised_bytes = self.unit.value("SELECT coalesce(sum(size_bytes), 0) FROM revision WHERE undone_at = ''")
+        return max(RATE_BYTES_PER_S_MIN, (int(kept_bytes) + int(revised_bytes)) / PASS_S_MAX)
 
     def _read(self, row: KeptRow, rate_bytes_per_s: float) -> Iterator[float]:
         damage: Damage | None = judge_size(self.config, row)

@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.config import UnitConfig
 from appliance.orthanc.base_settings import DICOM_FROM_LISTED_PEERS, KEEPS_EVERYTHING, REST_DOES_NO_MORE, write_private
+from appliance.orthanc.worklist import ORTHANC_ENCODING
 
 ACCESS_FILE = "orthanc.json"
 """In ``run_dir``: how our own processes reach Orthanc's REST API."""
@@ -77,9 +78,10 @@ def _rest(config: UnitConfig, access: OrthancAccess) -> dict[str, Any]:
 
 
 def _dicom(config: UnitConfig) -> dict[str, Any]:
-    """C-STORE from listed devices."""
+    """C-STORE and worklist queries from listed devices."""
     return {
         **DICOM_FROM_LISTED_PEERS,
+        "DefaultEncoding": ORTHANC_ENCODING,
         "DicomAet": config.dicom.ae_title,
         "DicomPort": config.orthanc.dicom_port,
         "DicomModalities": _modalities(config),
@@ -91,22 +93,27 @@ def _dicom(config: UnitConfig) -> dict[str, Any]:
 
 
 def _modalities(config: UnitConfig) -> dict[str, dict[str, Any]]:
-    """The listed devices may echo and store. The gatekeeper relays, so no address or port of theirs matters here."""
+    """The listed devices and our own import may echo and store, the devices also ask for their worklist.
+
+    The gatekeeper relays, so no address or port of theirs matters here.
+    """
+    devices = [modality.ae_title for modality in config.modality]
+    titles = dict.fromkeys([*devices, config.imports.ae_title])
     return {
         f"modality{number}": {
-            "AET": modality.ae_title,
+            "AET": title,
             "Host": "127.0.0.1",
             "Port": 104,
             "AllowEcho": True,
             "AllowStore": True,
             "AllowFind": False,
-            "AllowFindWorklist": False,
+            "AllowFindWorklist": title in devices,
             "AllowGet": False,
             "AllowMove": False,
             "AllowStorageCommitment": False,
             "AllowTranscoding": False,
         }
-        for number, modality in enumerate(config.modality)
+        for number, title in enumerate(titles)
     }
 
 
@@ -124,6 +131,11 @@ def _door(config: UnitConfig) -> dict[str, Any]:
         "ObjectBytesMax": config.limits.object_bytes_max,
         "ObjectShareOfFreeSpaceMax": config.limits.object_share_of_free_space_max,
         "QuarantineFileCountMax": config.limits.quarantine_file_count_max,
+        "UnitDatabase": str(config.unit_db),
+        "CharacterSets": {modality.ae_title.strip(" "): modality.character_set for modality in config.modality},
+        "WorklistAnswerCountMax": config.limits.worklist_answer_count_max,
+        "WorklistQueryBytesMax": config.limits.worklist_query_bytes_max,
+        "WorklistBusySecondsMax": config.limits.worklist_busy_s_max,
     }
 
 

@@ -10,8 +10,11 @@ from appliance.store.errors import StoreError, StoreFault
 from appliance.store.stamp import Stamp
 
 KINDS = ("hold", "release", "retry", "stat", "routine", "evict")
+IMAGE_KINDS = {"reject-image": "reject", "restore-image": "retry"}
+"""Wishes about one image, and what the engine is asked for."""
 
 __all__ = [
+    "IMAGE_KINDS",
     "KINDS",
     "Command",
     "StoreError",
@@ -35,28 +38,42 @@ class Command:
     given_at: str
     finished_at: str = ""
     outcome: str = ""
+    sop_instance_uid: str = ""
+    """Of the kinds that are about one image."""
 
 
-_COLUMNS = "command_id, kind, study_instance_uid, actor, reason, given_at, finished_at, outcome"
+_COLUMNS = "command_id, kind, study_instance_uid, actor, reason, given_at, finished_at, outcome, sop_instance_uid"
 
 
-def give_command(db: Store, stamp: Stamp, kind: str, study_instance_uid: str, actor: str, reason: str = "") -> int:
+def give_command(
+    db: Store,
+    stamp: Stamp,
+    kind: str,
+    study_instance_uid: str,
+    actor: str,
+    reason: str = "",
+    sop_instance_uid: str = "",
+) -> int:
     """Write a wish down; it is carried out by the sync process, at the latest after its next start.
 
     Returns:
         The command's id.
 
     Raises:
-        StoreError: ``refused`` for an unknown kind or a study that is not on this unit.
+        StoreError: ``refused`` for an unknown kind, for one about an image without it, or the other way round, and for
+            a study that is not on this unit.
     """
-    if kind not in KINDS:
+    if kind not in KINDS and kind not in IMAGE_KINDS:
         raise StoreError(StoreFault.REFUSED, f"there is no command {kind!r}; there are {', '.join(KINDS)}")
+    if (kind in IMAGE_KINDS) != bool(sop_instance_uid):
+        raise StoreError(StoreFault.REFUSED, f"{kind} is about {'one image' if kind in IMAGE_KINDS else 'a study'}")
     with write(db):
         if not db.value("SELECT 1 FROM study WHERE study_instance_uid = ?", (study_instance_uid,)):
             raise StoreError(StoreFault.REFUSED, f"no study {study_instance_uid} on this unit")
         command_id = db.insert(
-            "INSERT INTO command (kind, study_instance_uid, reason, actor, given_at) VALUES (?, ?, ?, ?, ?)",
-            (kind, study_instance_uid, reason, actor, stamp.at),
+            """INSERT INTO command (kind, study_instance_uid, reason, actor, given_at, sop_instance_uid)
+                VALUES (?, ?, ?, ?, ?, ?)""",
+            (kind, study_instance_uid, reason, actor, stamp.at, sop_instance_uid),
         )
         journal.append(
             db,

@@ -18,6 +18,8 @@ from appliance.store.outbox import load_items
 from appliance.store.stamp import Stamp
 
 EXPORTED = "exported-to-stick"
+_WAITS = "o.stat = 0 AND o.item_id IN (SELECT item_id FROM quality_wait)"
+"""For its check, as the sync process has it: what a policy may yet hold goes out by no way; STAT waits for nothing."""
 _LATER_THAN_ANY = "9999"
 BROUGHT_COUNT_MAX = 500
 """Proofs handed to the engine at a time."""
@@ -61,15 +63,15 @@ class BroughtReceipt:
 def owed_items(db: Store, destination: str, study_instance_uids: Sequence[str] = ()) -> tuple[OutboxItem, ...]:
     """What a stick should carry, in the order of sending: STAT first, then the oldest, of equal age the smallest.
 
-    That is every item without a receipt whose bytes are here, but for those that a person holds back or that are set
-    aside. ``study_instance_uids`` chooses; none means all.
+    That is every item without a receipt whose bytes are here, but for those that are held back or set aside, and
+    routine ones that wait for their quality check. ``study_instance_uids`` chooses; none means all.
     """
     rows = db.rows(
-        """SELECT o.item_id FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id
-            WHERE o.destination = ?1 AND o.state NOT IN ('confirmed', 'held', 'rejected')
-                AND i.local_state = 'present'
+        f"""SELECT o.item_id FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id
+            WHERE o.destination = ?1 AND NOT ({_WAITS}) AND o.state NOT IN ('confirmed', 'held', 'rejected')
+                AND i.local_state = 'present' AND o.revision_id = o.wanted_revision_id
                 AND (?2 = '[]' OR i.study_instance_uid IN (SELECT value FROM json_each(?2)))
-            ORDER BY o.stat DESC, o.queued_at_s, o.size_bytes, o.item_id""",
+            ORDER BY o.stat DESC, o.queued_at_s, o.size_bytes, o.item_id""",  # noqa: S608 - our condition
         (destination, json.dumps(list(study_instance_uids))),
     )
     ids = [row[0] for row in rows]
@@ -78,12 +80,12 @@ def owed_items(db: Store, destination: str, study_instance_uids: Sequence[str] =
 
 
 def left_behind_count(db: Store, destination: str) -> int:
-    """Images without a receipt that no stick is offered: held, set aside, or with bytes that are gone or damaged."""
+    """Images without a receipt that no stick is offered: held, set aside, unchecked, or with bytes that are gone."""
     return int(
         db.value(
-            """SELECT count(*) FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id
+            f"""SELECT count(*) FROM outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.instance_id
                 WHERE o.destination = ? AND o.state <> 'confirmed'
-                    AND (o.state IN ('held', 'rejected') OR i.local_state <> 'present')""",
+                    AND (o.state IN ('held', 'rejected') OR i.local_state <> 'present' OR ({_WAITS}))""",  # noqa: S608 - our condition
             (destination,),
         )
     )
@@ -144,6 +146,12 @@ def carried_item_ids(db: Store, *, without_stick: str = "") -> frozenset[int]:
         (without_stick,),
     )
     return frozenset(row[0] for row in rows)
+
+
+def carried_among(db: Store, item_ids: Sequence[int]) -> frozenset[int]:
+    """Those of these items that some stick took along, in whatever bytes."""
+    sql = "SELECT item_id FROM courier_copy WHERE item_id IN (SELECT value FROM json_each(?))"
+    return frozenset(row[0] for row in db.rows(sql, (id_list(item_ids),)))
 
 
 def known_sticks(db: Store) -> tuple[StickRow, ...]:

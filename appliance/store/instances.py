@@ -52,20 +52,23 @@ def instance_in_blob(db: Store, blob_uuid: str) -> str:
 
 
 def instances_of_items(db: Store, item_ids: Sequence[int]) -> dict[int, Instance]:
-    """The instance that each outbox item is about, by item id; unknown ids are left out."""
+    """The instance that each outbox item is about, in the revision it is about; unknown ids are left out."""
     rows = db.rows(
-        f"""SELECT item_id, {_INSTANCE_COLUMNS.replace("size_bytes", "i.size_bytes")}
+        """SELECT item_id, sop_instance_uid, sop_class_uid, series_instance_uid, study_instance_uid,
+                transfer_syntax_uid, orthanc_id, coalesce(r.blob_uuid, i.blob_uuid),
+                coalesce(r.size_bytes, i.size_bytes), coalesce(r.sha256, i.sha256),
+                coalesce(r.dataset_sha256, i.dataset_sha256), calling_ae_title, received_at, o.revision_id
             FROM json_each(?) AS wanted CROSS JOIN outbox AS o ON o.item_id = wanted.value
-            CROSS JOIN instance AS i ON i.instance_id = o.instance_id""",  # noqa: S608 - our columns
+            CROSS JOIN instance AS i ON i.instance_id = o.instance_id
+            LEFT JOIN revision AS r ON r.revision_id = o.revision_id""",
         (id_list(item_ids),),
     )
     return {row[0]: Instance(*row[1:]) for row in rows}
 
 
 def owed_digests(db: Store, digests: Sequence[str]) -> set[str]:
-    """Those of the given file digests that some destination has not confirmed yet. Reads every instance: seldom."""
-    sql = """SELECT sha256 FROM instance
-        WHERE sha256 IN (SELECT value FROM json_each(?)) AND confirmed_count < owed_count"""
+    """Those of the given file digests that some destination has not confirmed yet. Reads all that is owed: seldom."""
+    sql = "SELECT sha256 FROM outbox_item WHERE state <> 'confirmed' AND sha256 IN (SELECT value FROM json_each(?))"
     return {str(row[0]) for row in db.rows(sql, (json.dumps(list(digests)),))}
 
 
@@ -93,7 +96,9 @@ def set_local_state(
     with write(db):
         row = db.row(
             """SELECT local_state, study_instance_uid, owed_count > 0 AND confirmed_count = owed_count
-                FROM instance WHERE sop_instance_uid = ?""",
+                    AND NOT EXISTS (SELECT 1 FROM outbox AS o
+                        WHERE o.instance_id = i.instance_id AND o.revision_id <> o.wanted_revision_id)
+                FROM instance AS i WHERE sop_instance_uid = ?""",
             (sop_instance_uid,),
         )
         if row is None:
@@ -166,13 +171,15 @@ def point_at_blob(db: Store, stamp: Stamp, instance: Instance, event: str = "re-
 def eviction_candidates(db: Store, *, after_instance_id: int = 0, limit: int = 1000) -> tuple[EvictionCandidate, ...]:
     """Instances on this disk that are confirmed at every destination by receipts for these very bytes, oldest first.
 
-    A receipt about other bytes (the file was re-encoded since) makes an instance no candidate.
+    A receipt about other bytes (the file was re-encoded since, or corrected) makes an instance no candidate.
     """
     rows = db.rows(
         """SELECT i.instance_id, json_group_array(o.item_id), i.sop_instance_uid, i.study_instance_uid,
                 i.orthanc_id, i.blob_uuid, i.size_bytes, i.received_at, max(r.received_at), min(r.checked_again_at)
             FROM instance AS i CROSS JOIN outbox AS o ON o.instance_id = i.instance_id
-            CROSS JOIN receipt AS r ON r.item_id = o.item_id AND r.revoked_at = '' AND r.sha256 = i.sha256
+            CROSS JOIN receipt AS r ON r.item_id = o.item_id AND r.revoked_at = ''
+                AND r.sha256 = coalesce(
+                    (SELECT sha256 FROM revision WHERE revision_id = o.wanted_revision_id), i.sha256)
             WHERE i.instance_id > ? AND i.local_state = 'present' AND i.owed_count > 0
                 AND i.confirmed_count = i.owed_count
             GROUP BY i.instance_id HAVING count(*) = i.owed_count ORDER BY i.instance_id LIMIT ?""",

@@ -14,6 +14,7 @@ from appliance.store.connect import Store, write
 from appliance.store.findings import note_finding
 from appliance.store.instances import point_at_blob
 from appliance.store.stamp import Stamp
+from appliance.store.withheld import IS_WITHHELD, is_withheld, lifted_studies, note_if_out_of_season, note_queued
 
 AGE_STEP_S = 0.001
 """Between two intakes when the wall clock stands or runs backwards."""
@@ -98,26 +99,44 @@ def set_cursor(db: Store, cursor: FeedCursor) -> None:
         )
 
 
-def ensure_destinations(db: Store, stamp: Stamp, names: Sequence[str]) -> int:
+def ensure_destinations(db: Store, stamp: Stamp, names: Sequence[str], study_instance_uid: str = "") -> int:
     """Queue to each named destination every instance on this disk that it is not owed yet; the number queued.
 
-    Called at start with all configured destinations: one that was added later gets what is still here.
+    Called at start with all configured destinations: one that was added later gets what is still here. Tests are owed
+    to nobody.
+
+    Args:
+        db: The unit's database.
+        stamp: Now.
+        names: The destinations.
+        study_instance_uid: Only of this study; empty: of all.
     """
     queued = 0
     with write(db):
         age_s = _next_age_s(db, stamp)
         for name in names:
             missing = db.rows(
-                """SELECT instance_id, sop_instance_uid, study_instance_uid, size_bytes FROM instance AS i
-                    WHERE local_state = 'present' AND NOT EXISTS (
-                        SELECT 1 FROM outbox WHERE instance_id = i.instance_id AND destination = ?)
-                    ORDER BY instance_id""",
-                (name,),
+                f"""SELECT instance_id, sop_instance_uid, study_instance_uid, size_bytes FROM instance AS i
+                    WHERE local_state = 'present' AND (?2 = '' OR study_instance_uid = ?2) AND NOT EXISTS (
+                        SELECT 1 FROM outbox WHERE instance_id = i.instance_id AND destination = ?1)
+                        AND study_instance_uid NOT IN ({IS_WITHHELD})
+                    ORDER BY instance_id""",  # noqa: S608 - our own text
+                (name, study_instance_uid),
             )
             for instance_id, _, study_instance_uid, size_bytes in missing:
                 _queue(db, stamp, instance_id, study_instance_uid, size_bytes, name, age_s)
             queued += len(missing)
     return queued
+
+
+def queue_lifted(db: Store, stamp: Stamp, names: Sequence[str]) -> int:
+    """Queue the pictures of studies that are tests no more; the number of studies."""
+    lifted = lifted_studies(db)
+    for study_instance_uid in lifted:
+        with write(db):
+            ensure_destinations(db, stamp, names, study_instance_uid)
+            note_queued(db, stamp, study_instance_uid)
+    return len(lifted)
 
 
 def _next_age_s(db: Store, stamp: Stamp) -> float:
@@ -192,6 +211,9 @@ def _keep_new(db: Store, stamp: Stamp, row: KeptInstance, destinations: Sequence
         actor="intake",
         detail=f"bytes={instance.size_bytes} sha256={instance.sha256}",
     )
+    if is_withheld(db, stamp, row.study):
+        note_if_out_of_season(db, stamp, instance.study_instance_uid, instance.calling_ae_title)
+        return
     for destination in destinations:
         _queue(db, stamp, instance_id, instance.study_instance_uid, instance.size_bytes, destination, age_s)
 
@@ -243,7 +265,17 @@ def _keep_study(db: Store, stamp: Stamp, row: KeptInstance) -> None:
 
 
 def _is_of_another_patient(db: Store, row: KeptInstance) -> bool:
-    """Judged by Patient ID and birth date; by the name only where nobody gave an ID, for names are typed twice."""
+    """Judged by Patient ID and birth date; by the name only where nobody gave an ID, for names are typed twice.
+
+    What the files of a corrected study said before is no other patient: a person decided whose they are.
+    """
+    study = row.study
+    if db.value(
+        """SELECT 1 FROM known_identity WHERE study_instance_uid = ? AND patient_id = ? AND patient_birth_date = ?
+            AND patient_name = ?""",
+        (study.study_instance_uid, study.patient_id, study.patient_birth_date, study.patient_name),
+    ):
+        return False
     known = db.row(
         "SELECT patient_id, patient_birth_date, patient_name FROM study WHERE study_instance_uid = ?",
         (row.instance.study_instance_uid,),
@@ -269,8 +301,10 @@ def _queue(
     destination: str,
     age_s: float,
 ) -> None:
-    """One new duty. It is born as urgent as its study, and held when a person holds the study."""
+    """One new duty. It is born as urgent as its study, held when a person holds the study, set aside when rejected."""
     state = ItemState.HELD if _is_held(db, study_instance_uid) else ItemState.PENDING
+    if db.value("SELECT 1 FROM rejected_image WHERE instance_id = ? AND lifted_at = ''", (instance_id,)):
+        state = ItemState.REJECTED
     item_id = db.insert(
         """INSERT INTO outbox (instance_id, destination, state, stat, size_bytes, queued_at, queued_at_s, changed_at)
             SELECT ?1, ?2, ?3, priority = 'stat', ?4, ?5, ?6, ?5 FROM study WHERE study_instance_uid = ?7""",

@@ -73,6 +73,11 @@ def rates(db: Store) -> dict[str, float]:
     )
 
 
+def unmeasured(db: Store) -> set[str]:
+    """Destinations that can be reached and of whose rate nothing is known yet."""
+    return {name for (name,) in db.rows("SELECT destination FROM link WHERE rate_bytes_per_s = 0 AND state = 'up'")}
+
+
 def backlog_bytes(db: Store, destination: str) -> int:
     """Size of the stored files that still have to go there."""
     sql = """SELECT coalesce(sum(size_bytes), 0) FROM outbox

@@ -35,6 +35,9 @@ def candidates(
 ) -> tuple[OutboxItem, ...]:
     """The best ``count`` items that wait for ``destination``: class by class, then the oldest, the smallest of equals.
 
+    One that is still about an earlier revision than the latest is not offered: it is moved on first. Nor is a routine
+    one that waits for its check (``quality_holds``).
+
     Args:
         db: The unit's database.
         destination: Its name.
@@ -49,9 +52,11 @@ def candidates(
     for each in TrafficClass:
         if each not in classes or (each in _PREVIEWS and not announces):
             continue
+        unchecked = "" if each in _STATS else "AND item_id NOT IN (SELECT item_id FROM quality_wait)"
         announced = ("= 0" if each in _PREVIEWS else "= 1") if announces else "IN (0, 1)"
         sql = f"""SELECT * FROM outbox_item WHERE destination = ? AND state IN ('pending', 'ready') AND stat = ?
-            AND announced {announced} AND item_id NOT IN (SELECT value FROM json_each(?))
+            AND announced {announced} AND revision_id = wanted_revision_id {unchecked}
+            AND item_id NOT IN (SELECT value FROM json_each(?))
             ORDER BY {order} LIMIT ?"""  # noqa: S608 - our own text
         parameters = (destination, int(each in _STATS), id_list(busy_item_ids), count - len(found))
         found.extend(map(_item, db.rows(sql, parameters)))
@@ -146,8 +151,12 @@ def move_item(
     receipt: Receipt | None = None,
     actor: str = "sync",
     announced: bool | None = None,
+    revision_id: int | None = None,
 ) -> OutboxItem | None:
     """Move one item and write its journal row, if it still is in ``from_state``.
+
+    An item that is about another revision than the latest is not taken up (``encoding``): its row has then moved on as
+    well, for whoever decided did not know of the correction.
 
     Args:
         db: The unit's database.
@@ -161,6 +170,7 @@ def move_item(
         receipt: The proof, with ``confirmed`` and only there; it is kept in the same transaction.
         actor: Who asked for it.
         announced: Whether the destination knows of it from now on; ``None`` leaves what the row says.
+        revision_id: What the item is about from now on, 0 for the original; ``None`` leaves what the row says.
 
     Returns:
         ``None`` when it was moved; else the item as it is, and nothing of this call was written.
@@ -173,7 +183,7 @@ def move_item(
         raise StoreError(StoreFault.REFUSED, f"{db.path}: a receipt belongs to a move to confirmed, and only there")
     with write(db):
         item = _the_item(db, item_id)
-        if item.state is not from_state:
+        if item.state is not from_state or (to_state is ItemState.ENCODING and _is_outdated(db, item_id)):
             return item
         if receipt is not None:
             _keep_receipt(db, stamp, item_id, receipt)
@@ -182,6 +192,8 @@ def move_item(
                 failure_sentence = ? WHERE item_id = ?""",
             (to_state, attempt_count, stamp.at, *_failure_columns(failure), item_id),
         )
+        if revision_id is not None:
+            _set_content(db, item_id, revision_id)
         if announced is not None and announced is not item.announced:
             announced_at = stamp.at if announced else ""
             db.change("UPDATE outbox SET announced_at = ? WHERE item_id = ?", (announced_at, item_id))
@@ -195,9 +207,25 @@ def move_item(
             from_state=from_state,
             to_state=to_state,
             actor=actor,
-            detail=_move_detail(item, failure, receipt),
+            detail=_move_detail(item, failure, receipt, revision_id),
         )
     return None
+
+
+def _is_outdated(db: Store, item_id: int) -> bool:
+    sql = "SELECT 1 FROM outbox WHERE item_id = ? AND revision_id <> wanted_revision_id"
+    return db.value(sql, (item_id,)) is not None
+
+
+def _set_content(db: Store, item_id: int, revision_id: int) -> None:
+    """What the item is about; how long it is on a link is not known of the new content."""
+    db.change(
+        """UPDATE outbox SET revision_id = ?1, coded_bytes = 0, size_bytes = coalesce(
+                (SELECT size_bytes FROM revision WHERE revision_id = ?1),
+                (SELECT size_bytes FROM instance AS i WHERE i.instance_id = outbox.instance_id))
+            WHERE item_id = ?2""",
+        (revision_id, item_id),
+    )
 
 
 def note_recheck(db: Store, stamp: Stamp, item_id: int, receipt: Receipt) -> bool:
@@ -253,10 +281,14 @@ def note_failure(db: Store, stamp: Stamp, item_id: int, failure: Failure) -> Non
 def note_damage(
     db: Store, stamp: Stamp, item_id: int, failure: Failure, state: LocalState = LocalState.CORRUPT
 ) -> None:
-    """The stored bytes are unreadable or not what was kept: mark the instance and raise an alarm."""
+    """The stored bytes are unreadable or not what was kept: mark the instance and raise an alarm.
+
+    Of a revision only the alarm: the original is another file, and the correction can be made of it again.
+    """
     with write(db):
         item = _the_item(db, item_id)
-        set_local_state(db, stamp, item.sop_instance_uid, state, failure.code, actor="sync")
+        if not item.revision_id:
+            set_local_state(db, stamp, item.sop_instance_uid, state, failure.code, actor="sync")
         note_finding(
             db,
             stamp,
@@ -336,6 +368,7 @@ def _item(row: Row) -> OutboxItem:
         queued_at_s=row[8],
         attempt_count=row[9],
         announced=bool(row[10]),
+        revision_id=row[11],
     )
 
 
@@ -343,12 +376,16 @@ def _failure_columns(failure: Failure | None) -> tuple[str, str, str]:
     return (failure.kind, failure.code, failure.sentence) if failure else ("", "", "")
 
 
-def _move_detail(item: OutboxItem, failure: Failure | None, receipt: Receipt | None) -> str:
+def _move_detail(
+    item: OutboxItem, failure: Failure | None, receipt: Receipt | None, revision_id: int | None = None
+) -> str:
     words = [f"destination={item.destination}"]
     if failure:
         words.append(f"code={failure.code}")
     if receipt:
         words.append(f"method={receipt.evidence.method} sha256={receipt.sha256}")
+    if revision_id is not None:
+        words.append(f"revision={revision_id}")
     return " ".join(words)
 
 

@@ -17,7 +17,7 @@ class Schema:
     """One database file's schema.
 
     ``application_id`` stands in the file's header, so that no other file is taken for ours. ``steps`` are the names of
-    all migrations in ``migrations.py``, in order; a file that has more of them is of a newer release and readable.
+    all migrations in ``migrations/``, in order; a file that has more of them is of a newer release and readable.
     """
 
     name: str
@@ -26,6 +26,27 @@ class Schema:
 
 
 UNIT = Schema(
-    "unit", 0x51414655, ("m0001_delivery", "m0002_guards", "m0003_counts", "m0004_courier", "m0005_previews_first")
+    "unit",
+    0x51414655,
+    (
+        "m0001_delivery",
+        "m0002_guards",
+        "m0003_counts",
+        "m0004_courier",
+        "m0005_previews_first",
+        "m0101_registrations",
+        "m0201_performed_steps",
+        "m0202_commitment_requests",
+        "m0203_study_completion",
+        "m0301_quality",
+        "m0302_quality_gate",
+        "m0401_revisions",
+        "m0402_matching",
+        "m0403_image_commands",
+        "m0501_commissioning",
+        "m0502_commitment_waits",
+        "m0601_people",
+        "m0701_answers",
+    ),
 )  # "QAFU"
 DOOR = Schema("door", 0x51414644, ("d0001_ledger",))  # "QAFD"

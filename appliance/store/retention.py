@@ -20,9 +20,13 @@ class OwedProof:
     checked_again_at: str
 
 
+_OWED_SHA256 = """coalesce((SELECT sha256 FROM revision AS v WHERE v.instance_id = i.instance_id AND v.undone_at = ''
+    ORDER BY number DESC LIMIT 1), i.sha256)"""
+
+
 @dataclass(frozen=True, slots=True)
 class RetainedInstance:
-    """One instance of a study and all that is owed for it."""
+    """One instance of a study and all that is owed for it; ``sha256`` is of its latest revision, which is owed."""
 
     sop_instance_uid: str
     orthanc_id: str
@@ -37,12 +41,12 @@ class RetainedInstance:
 def retained_instances(db: Store, study_instance_uid: str) -> tuple[RetainedInstance, ...]:
     """Every instance of a study in the order of arrival; empty for an unknown study."""
     rows = db.rows(
-        """SELECT i.sop_instance_uid, i.orthanc_id, i.blob_uuid, i.sha256, i.size_bytes, i.local_state, i.received_at,
-                o.item_id, o.destination, o.state, coalesce(r.sha256, ''), coalesce(r.received_at, ''),
+        f"""SELECT i.sop_instance_uid, i.orthanc_id, i.blob_uuid, {_OWED_SHA256}, i.size_bytes, i.local_state,
+                i.received_at, o.item_id, o.destination, o.state, coalesce(r.sha256, ''), coalesce(r.received_at, ''),
                 coalesce(r.checked_again_at, '')
             FROM instance AS i LEFT JOIN outbox AS o ON o.instance_id = i.instance_id
             LEFT JOIN receipt AS r ON r.item_id = o.item_id AND r.revoked_at = ''
-            WHERE i.study_instance_uid = ? ORDER BY i.instance_id, o.item_id""",
+            WHERE i.study_instance_uid = ? ORDER BY i.instance_id, o.item_id""",  # noqa: S608 - our own text
         (study_instance_uid,),
     )
     found: dict[str, tuple[tuple[str, str, str, str, int, LocalState, str], list[OwedProof]]] = {}

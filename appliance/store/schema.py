@@ -13,7 +13,7 @@ PICTURE = Path(__file__).with_name("schema.sql")
 
 def draw() -> str:
     """The statements that make both fresh databases, as migrated by this release."""
-    parts = ["-- Drawn by 'python -m appliance.store.schema' from migrations.py; change that, never this.\n"]
+    parts = ["-- Drawn by 'python -m appliance.store.schema' from migrations/; change that, never this.\n"]
     with tempfile.TemporaryDirectory() as folder:
         for schema, opener in ((UNIT, open_reader), (DOOR, open_door_reader)):
             path = Path(folder) / f"{schema.name}.db"

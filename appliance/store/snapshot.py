@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from appliance.domain.forecast import Forecasts
+from appliance.domain.leave import Leave, leave_lines
 from appliance.domain.snapshot import (
     FindingRow,
     InstanceRow,
@@ -15,12 +17,16 @@ from appliance.domain.snapshot import (
     Snapshot,
     StudyRow,
 )
-from appliance.domain.values import ItemState, LinkState, LocalState
+from appliance.domain.values import ItemState, LinkState, LocalState, TrafficClass
+from appliance.store.answers import new_counts
 from appliance.store.connect import Row, Store, data_version, open_door_reader, open_reader, read
 from appliance.store.errors import StoreError, StoreFault
+from appliance.store.expected import expected_rows
 from appliance.store.journal import read_journal
 from appliance.store.stamp import Stamp, stamp_of
 from appliance.store.study_rows import study_rows
+from appliance.store.unsent import unsent
+from appliance.store.withheld import IS_WITHHELD
 
 __all__ = [
     "LiveFacts",
@@ -39,8 +45,7 @@ __all__ = [
     "stamp_of",
 ]
 
-RATE_TRANSFER_COUNT = 8
-"""The goodput shown is that of so many last attempts that moved bytes."""
+NO_FORECASTS = Forecasts()
 FINDING_COUNT_MAX = 200
 
 
@@ -53,6 +58,8 @@ class LiveFacts:
     disk_total_bytes: int
     in_flight_bytes_by_item: Mapping[int, int] = field(default_factory=dict)
     """Bytes of each item in flight that were handed to the link so far."""
+    leave: Mapping[TrafficClass, Leave] = field(default_factory=dict)
+    """What may go over the present link; classes that are left out may go."""
 
 
 _QUEUE_COLUMNS = """o.item_id, i.study_instance_uid, i.sop_instance_uid, o.destination, o.state, o.stat, o.size_bytes,
@@ -62,7 +69,15 @@ _QUEUE_TABLES = """outbox AS o CROSS JOIN instance AS i ON i.instance_id = o.ins
 
 
 def read_snapshot(
-    db: Store, stamp: Stamp, live: LiveFacts, *, unit_name: str, today_iso: str, study_count_max: int = 200
+    db: Store,
+    stamp: Stamp,
+    live: LiveFacts,
+    *,
+    unit_name: str,
+    today_iso: str,
+    expected_day: str = "",
+    forecasts: Forecasts = NO_FORECASTS,
+    study_count_max: int = 200,
 ) -> Snapshot:
     """The whole picture at one moment.
 
@@ -72,29 +87,30 @@ def read_snapshot(
         live: Facts of running processes.
         unit_name: As configured.
         today_iso: Start of today, as UTC text or a date; studies received since are shown though complete.
+        expected_day: Today where the unit stands, ``YYYYMMDD``, for what is ordered; empty: nothing of it is read.
+        forecasts: When what waits will be at the centre, as read a moment ago.
         study_count_max: At most so many studies; the counts below cover all.
 
     Raises:
         StoreError: As the database reports.
     """
     with read(db):
-        unsafe_study_count, unsafe_instance_count, unsafe_bytes = db.rows(
-            """SELECT count(DISTINCT study_instance_uid), count(*), coalesce(sum(size_bytes), 0)
-                FROM instance INDEXED BY instance_unsafe WHERE owed_count = 0 OR confirmed_count < owed_count"""
-        )[0]
+        waiting = unsent(db)
         only_here_study_count = db.value(
-            "SELECT count(DISTINCT study_instance_uid) FROM instance INDEXED BY instance_only_here"
-            " WHERE confirmed_count = 0"
+            f"""SELECT count(DISTINCT study_instance_uid) FROM instance INDEXED BY instance_only_here
+                WHERE confirmed_count = 0 AND study_instance_uid NOT IN ({IS_WITHHELD})"""  # noqa: S608 - our own text
         )
         links = _links(db)
         return Snapshot(
             unit_name=unit_name,
             taken_at=stamp.at,
-            studies=study_rows(db, _shown_uids(db, today_iso, study_count_max), live.in_flight_bytes_by_item),
+            studies=study_rows(
+                db, _shown_uids(db, today_iso, study_count_max), live.in_flight_bytes_by_item, forecasts.by_study
+            ),
             study_count=db.value("SELECT count(*) FROM study"),
-            unsafe_study_count=unsafe_study_count,
-            unsafe_instance_count=unsafe_instance_count,
-            unsafe_bytes=unsafe_bytes,
+            unsafe_study_count=waiting.study_count,
+            unsafe_instance_count=waiting.instance_count,
+            unsafe_bytes=waiting.size_bytes,
             only_here_study_count=only_here_study_count,
             last_sync_at=max((link.last_success_at for link in links), default=""),
             links=links,
@@ -102,15 +118,22 @@ def read_snapshot(
             power=live.power,
             disk_free_bytes=live.disk_free_bytes,
             disk_total_bytes=live.disk_total_bytes,
+            forecast=forecasts.queue,
+            expected=expected_rows(db, expected_day, study_count_max) if expected_day else (),
+            waits=leave_lines(live.leave),
+            news=new_counts(db),
         )
 
 
 def read_study(
-    db: Store, study_instance_uid: str, in_flight_bytes_by_item: Mapping[int, int] | None = None
+    db: Store,
+    study_instance_uid: str,
+    in_flight_bytes_by_item: Mapping[int, int] | None = None,
+    forecasts: Forecasts = NO_FORECASTS,
 ) -> tuple[StudyRow, tuple[InstanceRow, ...]] | None:
     """One study with all its instances and their items, or ``None`` when it is not on this unit."""
     with read(db):
-        studies = study_rows(db, [study_instance_uid], in_flight_bytes_by_item or {})
+        studies = study_rows(db, [study_instance_uid], in_flight_bytes_by_item or {}, forecasts.by_study)
         if not studies:
             return None
         items = defaultdict(list)
@@ -186,12 +209,13 @@ def search_studies(
 def _shown_uids(db: Store, today_iso: str, count_max: int) -> list[str]:
     """Today's studies and all that are not complete: STAT first, then the newest arrival."""
     rows = db.rows(
-        """SELECT study_instance_uid FROM study
+        f"""SELECT study_instance_uid FROM study
             WHERE study_instance_uid IN (
                 SELECT study_instance_uid FROM instance INDEXED BY instance_unsafe
-                    WHERE owed_count = 0 OR confirmed_count < owed_count
+                    WHERE (owed_count = 0 OR confirmed_count < owed_count)
+                        AND study_instance_uid NOT IN ({IS_WITHHELD})
                 UNION SELECT study_instance_uid FROM study WHERE last_received_at >= ?)
-            ORDER BY priority = 'stat' DESC, last_instance_id DESC LIMIT ?""",
+            ORDER BY priority = 'stat' DESC, last_instance_id DESC LIMIT ?""",  # noqa: S608 - our own text
         (today_iso, count_max),
     )
     return [row[0] for row in rows]
@@ -216,15 +240,10 @@ def _queue_row(row: Row) -> QueueRow:
 
 
 def _links(db: Store) -> tuple[LinkRow, ...]:
-    """Every link known, with the goodput of its last attempts that moved bytes."""
+    """Every link known, with its goodput."""
     rows = db.rows(
-        """SELECT destination, state, failure_sentence, next_try_at, last_success_at,
-                (SELECT sum(bytes_sent) / sum(duration_s) FROM (
-                    SELECT bytes_sent, duration_s FROM transfer AS t
-                        WHERE t.destination = link.destination AND bytes_sent > 0 AND duration_s > 0
-                        ORDER BY transfer_id DESC LIMIT ?))
-            FROM link ORDER BY destination""",
-        (RATE_TRANSFER_COUNT,),
+        """SELECT destination, state, failure_sentence, next_try_at, last_success_at, rate_bytes_per_s
+            FROM link ORDER BY destination"""
     )
     return tuple(
         LinkRow(
@@ -233,7 +252,7 @@ def _links(db: Store) -> tuple[LinkRow, ...]:
             failure_sentence=row[2],
             next_try_at=row[3],
             last_success_at=row[4],
-            rate_bytes_per_s=row[5] or 0.0,
+            rate_bytes_per_s=row[5],
         )
         for row in rows
     )

@@ -12,7 +12,10 @@ from appliance.store.connect import Store
 
 @dataclass(frozen=True, slots=True)
 class KnownStudy:
-    """A study's header, and how many of its instances came in so far, wherever their pixels are now."""
+    """A study's header, and how many of its instances came in so far, wherever their pixels are now.
+
+    One that was rejected before it was sent is not counted: no centre waits for it.
+    """
 
     header: StudyHeader
     instance_count: int
@@ -23,7 +26,9 @@ def known_studies(db: Store, study_instance_uids: Sequence[str]) -> dict[str, Kn
     rows = db.rows(
         """SELECT study_instance_uid, patient_name, patient_id, patient_birth_date, patient_sex, accession_number,
                 study_date, study_description, modality,
-                (SELECT count(*) FROM instance AS i WHERE i.study_instance_uid = s.study_instance_uid)
+                (SELECT count(*) FROM instance AS i WHERE i.study_instance_uid = s.study_instance_uid
+                    AND NOT EXISTS (SELECT 1 FROM rejected_image AS r CROSS JOIN outbox AS o USING (instance_id)
+                        WHERE r.instance_id = i.instance_id AND r.lifted_at = '' AND o.state = 'rejected'))
             FROM study AS s WHERE study_instance_uid IN (SELECT value FROM json_each(?))""",
         (json.dumps(list(study_instance_uids)),),
     )

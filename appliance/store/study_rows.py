@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from appliance.domain.forecast import Forecast
 from appliance.domain.snapshot import DestinationProgress, StudyRow, StudyState
 from appliance.domain.values import ItemState
 from appliance.store.connect import Row, Store
@@ -27,16 +28,25 @@ class _Group:
     failure_sentence: str
 
 
-def study_rows(db: Store, uids: Sequence[str], in_flight_bytes_by_item: Mapping[int, int]) -> tuple[StudyRow, ...]:
-    """These studies in this order; unknown ones are left out. Call it inside ``read(db)``."""
+def study_rows(
+    db: Store,
+    uids: Sequence[str],
+    in_flight_bytes_by_item: Mapping[int, int],
+    forecast_by_study: Mapping[str, Forecast] | None = None,
+) -> tuple[StudyRow, ...]:
+    """These studies in this order; unknown ones are left out. Call it inside ``read(db)``.
+
+    Pictures that a person rejected are not counted: they are kept, and nothing waits for them.
+    """
     wanted = json.dumps(list(uids))
     headers = db.rows(
         """SELECT s.study_instance_uid, s.patient_name, s.patient_id, s.patient_birth_date, s.patient_sex,
                 s.accession_number, s.study_date, s.study_description, s.modality, s.priority = 'stat',
-                s.first_received_at, s.last_received_at, count(*), coalesce(sum(i.size_bytes), 0),
-                coalesce(sum(i.local_state = 'present'), 0)
+                s.first_received_at, s.last_received_at, count(*) FILTER (WHERE x.instance_id IS NULL),
+                coalesce(sum(i.size_bytes), 0), coalesce(sum(i.local_state = 'present'), 0)
             FROM json_each(?) AS wanted CROSS JOIN study AS s ON s.study_instance_uid = wanted.value
             CROSS JOIN instance AS i ON i.study_instance_uid = s.study_instance_uid
+            LEFT JOIN rejected_image AS x ON x.instance_id = i.instance_id AND x.lifted_at = ''
             GROUP BY wanted.key ORDER BY wanted.key""",
         (wanted,),
     )
@@ -45,12 +55,14 @@ def study_rows(db: Store, uids: Sequence[str], in_flight_bytes_by_item: Mapping[
         """SELECT i.study_instance_uid, o.destination, o.state, count(*), sum(o.size_bytes), max(o.failure_sentence)
             FROM json_each(?) AS wanted CROSS JOIN instance AS i ON i.study_instance_uid = wanted.value
             CROSS JOIN outbox AS o ON o.instance_id = i.instance_id
+            WHERE i.instance_id NOT IN (SELECT instance_id FROM rejected_image WHERE lifted_at = '')
             GROUP BY i.study_instance_uid, o.destination, o.state""",
         (wanted,),
     ):
         groups[row[0]].append(_Group(row[0], row[1], ItemState(row[2]), *row[3:]))
     flying = _in_flight(db, in_flight_bytes_by_item)
-    return tuple(_study_row(row, groups[row[0]], flying) for row in headers)
+    forecasts = forecast_by_study or {}
+    return tuple(_study_row(row, groups[row[0]], flying, forecasts.get(row[0])) for row in headers)
 
 
 def _in_flight(db: Store, bytes_by_item: Mapping[int, int]) -> Mapping[tuple[str, str], int]:
@@ -65,7 +77,9 @@ def _in_flight(db: Store, bytes_by_item: Mapping[int, int]) -> Mapping[tuple[str
     return flying
 
 
-def _study_row(row: Row, groups: Sequence[_Group], flying: Mapping[tuple[str, str], int]) -> StudyRow:
+def _study_row(
+    row: Row, groups: Sequence[_Group], flying: Mapping[tuple[str, str], int], forecast: Forecast | None
+) -> StudyRow:
     state = study_state(row[12], groups)
     progress = tuple(
         _progress([g for g in groups if g.destination == name], flying.get((row[0], name), 0))
@@ -90,6 +104,7 @@ def _study_row(row: Row, groups: Sequence[_Group], flying: Mapping[tuple[str, st
         size_bytes=row[13],
         on_disk_count=row[14],
         progress=progress,
+        forecast=None if state is StudyState.COMPLETE else forecast,
     )
 
 

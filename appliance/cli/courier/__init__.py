@@ -40,6 +40,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--all-unsent", action="store_true", help="every study without a receipt (the default)")
     parser.add_argument("--skip-carried", action="store_true", help="leave out what another stick carries already")
     parser.add_argument("--remount", action="store_true", help="unmount and mount the stick before it is read back")
+    parser.add_argument("--progress", action="store_true", help="where it is, as JSON lines on standard error")
     parser.add_argument("--any-folder", action="store_true", help="PATH may be a folder on this unit's own disk")
     parser.add_argument(
         "--recovery-recipient", default="", metavar="AGE", help="a second age recipient that can open the stick"

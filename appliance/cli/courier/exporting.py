@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
 import shutil
 import signal
@@ -10,14 +11,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from appliance.cli.common import CLOCK, config_of, find_study, print_json
 from appliance.cli.courier.unit_side import Party, as_cli_error, party_of
 from appliance.cli.exits import ENVIRONMENT, FINE, INTERRUPTED, NEEDS_PERSON, NOT_FOUND, USAGE, CliError
 from appliance.cli.wishes import WRITE_WAIT_S, actor
-from appliance.config import UnitConfig, blob_path
+from appliance.config import UnitConfig
 from appliance.domain.limits import MIB
 from appliance.domain.sentences import counted
 from appliance.domain.values import OutboxItem, Priority
@@ -31,7 +32,9 @@ from appliance.store.courier import (
     owed_items,
 )
 from appliance.store.instances import instances_of_items
+from appliance.store.revisions import earlier_digests
 from appliance.store.studies import known_studies
+from appliance.stored import stored_path
 from sync.adapters.base import SendItem
 from sync.courier.borrowing import BorrowingEncoder
 from sync.courier.errors import FormatError, StickError
@@ -77,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             if not order.items:
                 return _nothing_to_do(arguments, behind)
             with _interruptible() as stop, _encoder(config, order.items) as encoder:
-                say = Teller(quiet=arguments.json)
+                say = Teller(quiet=arguments.json, as_json=arguments.progress)
                 tools = Tools(
                     keys=party.keys,
                     encoder=encoder,
@@ -172,6 +175,7 @@ def send_items(db: Store, config: UnitConfig, items: Sequence[OutboxItem]) -> tu
         page = items[start : start + PAGE_ITEM_COUNT]
         instances = instances_of_items(db, [item.item_id for item in page])
         studies = known_studies(db, list({one.study_instance_uid for one in instances.values()}))
+        earlier = earlier_digests(db, [item.item_id for item in page])
         for item in page:
             one = instances[item.item_id]
             known = studies[one.study_instance_uid]
@@ -185,10 +189,11 @@ def send_items(db: Store, config: UnitConfig, items: Sequence[OutboxItem]) -> tu
                     transfer_syntax_uid=one.transfer_syntax_uid,
                     size_bytes=one.size_bytes,
                     sha256=one.sha256,
-                    path=blob_path(config.blob_dir, one.blob_uuid),
+                    path=stored_path(config, one),
                     stat=item.priority is Priority.STAT,
                     study=known.header,
                     study_instance_count=known.instance_count,
+                    replaces=earlier.get(item.item_id, ()),
                 )
             )
     return tuple(found)
@@ -251,10 +256,11 @@ def _interruptible() -> Iterator[threading.Event]:
 
 
 class Teller:
-    """Says where an export is: one line that is rewritten on a screen, a line each tenth elsewhere."""
+    """Says where an export is: a line that is rewritten on a screen, a line each tenth elsewhere, or JSON lines."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool, as_json: bool = False) -> None:
         self._quiet = quiet
+        self._as_json = as_json
         self._rewrites = sys.stderr.isatty()
         self._phase: Phase | None = None
         self._began_mono_s = self._said_mono_s = 0.0
@@ -266,6 +272,11 @@ class Teller:
             if self._rewrites and self._phase is not None and not self._quiet:
                 print(file=sys.stderr)
             self._phase, self._began_mono_s, self._said_mono_s, self._tenth = step.phase, now, now, -1
+        if self._as_json:
+            if now - self._said_mono_s >= SAY_S or step.done_bytes >= step.total_bytes:
+                self._said_mono_s = now
+                print(json.dumps(asdict(step)), file=sys.stderr, flush=True)
+            return
         tenth = step.done_bytes * 10 // step.total_bytes if step.total_bytes else 10
         is_due = now - self._said_mono_s >= SAY_S or tenth == 10 if self._rewrites else tenth > self._tenth
         if self._quiet or not is_due:
@@ -332,4 +343,4 @@ def _behind(count: int) -> str:
     if not count:
         return ""
     images = counted(count, "image is", "images are")
-    return f" {images} held, set aside or damaged here and go on no stick; see 'qafila studies'."
+    return f" {images} held, set aside, damaged or not checked yet, and go on no stick; see 'qafila studies'."

@@ -62,6 +62,11 @@ class Play:
             raise DemoError("none of the files given can be sent; the reasons are above")
         self._say("starting the centre and the unit")
         with open_stage(self._folder, self._orthanc) as stage:
+            print(f"the review pages are at http://127.0.0.1:{stage.review_port}/ ; these may sign in:", flush=True)
+            for account in stage.accounts:
+                print(f"  {account.name} ({account.role}), password {account.password}", flush=True)
+            if not stage.has_viewer:
+                print("  the full viewer is not here; 'make viewer' fetches it, previews work without it", flush=True)
             screen = None if self._headless else self._open_screen(stage)
             try:
                 tally, refused_now = self._story(stage, pictures)

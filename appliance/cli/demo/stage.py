@@ -21,13 +21,25 @@ from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
 from appliance.live import read_live
 from appliance.supervisor import ChildSpec, SupervisorError, end_process, spawn
+from central.config import load_central
+from central.viewer import ohif
 
 START_S_MAX = 90.0
+REVIEW_ROLES = ("reader", "coordinator", "admin")
 MODALITIES = (("XRAY", "Portable X-ray"), ("SONO", "Ultrasound"))
 
 
 class DemoError(Exception):
     """The demo cannot go on; the text says why and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account of the demo's review pages, with the password that was made for it."""
+
+    name: str
+    role: str
+    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +51,11 @@ class Stage:
     config: UnitConfig
     link: CuttableLink
     centre_http_port: int
+    review_port: int
+    accounts: tuple[Account, ...]
+    """Who may sign in to the review pages."""
+    has_viewer: bool
+    """Whether OHIF was fetched, so that complete studies open in it."""
 
 
 @contextlib.contextmanager
@@ -52,7 +69,7 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
     Raises:
         DemoError: If a side does not come up; the text holds the end of its log.
     """
-    ports = free_ports(6)
+    ports = free_ports(10)
     centre_toml, unit_toml = folder / "central.toml", folder / "unit.toml"
     centre_toml.write_text(_central_toml(folder, orthanc, ports), encoding="utf-8")
     with contextlib.ExitStack() as stack:
@@ -60,6 +77,9 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
         _start(stack, "centre", ["central", "run", "--config", str(centre_toml)], centre_log)
         _wait_for_port(ports[0], "the centre", centre_log)
         _wait_for_port(ports[5], "the centre's gateway", centre_log)
+        _wait_for_port(ports[7], "the review pages", centre_log)
+        accounts = tuple(_account(centre_toml, role) for role in REVIEW_ROLES)
+        has_viewer = ohif.folder_of(load_central(centre_toml)) is not None
         link = CuttableLink(ports[5])
         stack.callback(link.close)
         unit_toml.write_text(_unit_toml(folder, orthanc, ports, link.port), encoding="utf-8")
@@ -70,7 +90,7 @@ def open_stage(folder: Path, orthanc: str) -> Iterator[Stage]:
         _start(stack, "unit", ["unit", "run", "--config", str(unit_toml)], unit_log)
         _wait_for_unit(config, unit_log)
         _wait_for_port(config.dicom.port, "the unit's door", unit_log)
-        yield Stage(folder, unit_toml, config, link, ports[0])
+        yield Stage(folder, unit_toml, config, link, ports[0], ports[7], accounts, has_viewer)
 
 
 def _start(stack: contextlib.ExitStack, name: str, arguments: list[str], log_file: Path) -> None:
@@ -89,6 +109,15 @@ def _ask(*arguments: str) -> dict[str, object]:
         raise DemoError(f"'qafila {' '.join(arguments[:2])}' failed: {(done.stderr or done.stdout).strip()}")
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
+
+
+def _account(centre_toml: Path, role: str) -> Account:
+    """Made, or given a new password when the folder is used once more."""
+    where = ("--generate", "--config", str(centre_toml))
+    known = {one["name"] for one in _ask("central", "account", "list", *where[1:])["accounts"]}  # type: ignore[attr-defined]
+    wish = ("password", role) if role in known else ("add", role, "--role", role)
+    made = _ask("central", "account", *wish, *where)
+    return Account(role, role, str(made["password"]))
 
 
 def _wait_for_unit(config: UnitConfig, log_file: Path) -> None:
@@ -137,6 +166,15 @@ dicom_port = {ports[1]}
 
 [gateway]
 port = {ports[5]}
+
+[review]
+port = {ports[7]}
+
+[viewer]
+port = {ports[8]}
+
+[fleet]
+port = {ports[9]}
 """
 
 
@@ -156,6 +194,9 @@ port = {ports[2]}
 command = {_toml(orthanc)}
 dicom_port = {ports[3]}
 http_port = {ports[4]}
+
+[services]
+port = {ports[6]}
 
 {devices}
 [[destination]]

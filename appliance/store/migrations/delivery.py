@@ -1,43 +1,18 @@
-"""The one schema place, for both database files; migrations only ever add (the release before runs on this schema).
-
-``unit.db`` holds the truth about delivery. ``door.db`` is the ledger of the Orthanc plugin: what was kept before
-*Success* was answered. Two files, so that reception never waits for another writer and each can rebuild the other.
-A column that may be unknown has a default; states are CHECKed against the vocabulary; what must never happen is refused
-by a trigger, so that it also binds the release before and a person with a SQL prompt.
-"""
+"""``unit.db``: studies, instances, what is owed to whom, and what happened to it."""
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
-from appliance.store.release import DOOR, READ_NUMBER, UNIT, Schema
-
-unit_migrations = Migrations("unit")
-door_migrations = Migrations("door")
-
-
-def _run(db: Database, *statements: str) -> None:
-    for statement in statements:
-        db.execute(statement)
-
-
-def _mark(db: Database, schema: Schema) -> None:
-    _run(db, f"PRAGMA application_id={schema.application_id}", f"PRAGMA user_version={READ_NUMBER}")
-
-
-def _refuse(table: str, change: str, sentence: str, when: str = "") -> str:
-    """A trigger that aborts ``change`` (``DELETE``, ``UPDATE``, ``UPDATE OF column``) on ``table``."""
-    name = f"{table}_refuses_{change.split(' OF ')[0].lower()}"
-    condition = f" WHEN {when}" if when else ""
-    return f"""CREATE TRIGGER {name} BEFORE {change} ON {table}{condition}
-            BEGIN SELECT RAISE(ABORT, '{sentence}'); END"""
+from appliance.store.migrations.base import mark, refuse, run, unit_migrations
+from appliance.store.release import UNIT
 
 
 @unit_migrations()
 def m0001_delivery(db: Database) -> None:
     """Studies, instances, the outbox and what happened to it."""
-    _mark(db, UNIT)
-    _run(
+    mark(db, UNIT)
+    run(
         db,
         """CREATE TABLE study (
             study_instance_uid TEXT PRIMARY KEY,
@@ -199,22 +174,22 @@ def m0001_delivery(db: Database) -> None:
 @unit_migrations()
 def m0002_guards(db: Database) -> None:
     """Refuse what must never happen, whoever asks."""
-    _run(
+    run(
         db,
         *(
-            _refuse(table, "DELETE", f"rows of {table} are never deleted")
+            refuse(table, "DELETE", f"rows of {table} are never deleted")
             for table in ("study", "instance", "outbox", "transfer", "receipt", "command", "journal", "finding")
         ),
-        _refuse("journal", "UPDATE", "the journal is append-only"),
-        _refuse(
+        refuse("journal", "UPDATE", "the journal is append-only"),
+        refuse(
             "instance",
             "UPDATE OF sop_instance_uid, study_instance_uid, dataset_sha256",
             "an instance never becomes another one",
             "(NEW.sop_instance_uid, NEW.study_instance_uid, NEW.dataset_sha256)"
             " <> (OLD.sop_instance_uid, OLD.study_instance_uid, OLD.dataset_sha256)",
         ),
-        _refuse("outbox", "UPDATE OF item_id, instance_id, destination", "a duty never becomes another one"),
-        _refuse(
+        refuse("outbox", "UPDATE OF item_id, instance_id, destination", "a duty never becomes another one"),
+        refuse(
             "receipt",
             "UPDATE OF item_id, destination, sop_instance_uid, sha256, method, evidence, received_at",
             "a receipt is never rewritten",
@@ -246,7 +221,7 @@ def m0002_guards(db: Database) -> None:
 @unit_migrations()
 def m0003_counts(db: Database) -> None:
     """What each instance owes and what of it is confirmed, counted where the outbox changes."""
-    _run(
+    run(
         db,
         """CREATE TRIGGER outbox_counts_owed AFTER INSERT ON outbox
             BEGIN
@@ -264,7 +239,7 @@ def m0003_counts(db: Database) -> None:
 @unit_migrations()
 def m0004_courier(db: Database) -> None:
     """What sticks carry, and the proofs that came back on one."""
-    _run(
+    run(
         db,
         """CREATE TABLE courier_copy (
             copy_id INTEGER PRIMARY KEY,
@@ -286,8 +261,8 @@ def m0004_courier(db: Database) -> None:
             outcome TEXT NOT NULL DEFAULT ''
         ) STRICT""",
         "CREATE UNIQUE INDEX brought_receipt_open ON brought_receipt (item_id) WHERE settled_at = ''",
-        _refuse("brought_receipt", "DELETE", "rows of brought_receipt are never deleted"),
-        _refuse(
+        refuse("brought_receipt", "DELETE", "rows of brought_receipt are never deleted"),
+        refuse(
             "brought_receipt", "UPDATE OF item_id, sha256, evidence, source, brought_at", "a proof is never rewritten"
         ),
     )
@@ -299,7 +274,7 @@ def m0005_previews_first(db: Database) -> None:
 
     The view gets one more column at its end, which the release before does not look at.
     """
-    _run(
+    run(
         db,
         "ALTER TABLE outbox ADD COLUMN announced_at TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE outbox ADD COLUMN coded_bytes INTEGER NOT NULL DEFAULT 0",
@@ -329,60 +304,4 @@ def m0005_previews_first(db: Database) -> None:
         """CREATE INDEX outbox_backlog ON outbox (destination, coded_bytes, size_bytes)
             WHERE state IN ('pending', 'encoding', 'ready', 'sending')""",
         "CREATE INDEX receipt_by_epoch ON receipt (destination, epoch, item_id) WHERE revoked_at = ''",
-    )
-
-
-@door_migrations()
-def d0001_ledger(db: Database) -> None:
-    """What the door kept, what it set aside, and what the purge may remove."""
-    _mark(db, DOOR)
-    _run(
-        db,
-        """CREATE TABLE kept (
-            kept_id INTEGER PRIMARY KEY AUTOINCREMENT,
-            blob_uuid TEXT NOT NULL UNIQUE,
-            sop_instance_uid TEXT NOT NULL,
-            sha256 TEXT NOT NULL CHECK (length(sha256) = 64),
-            dataset_sha256 TEXT NOT NULL CHECK (length(dataset_sha256) = 64),
-            size_bytes INTEGER NOT NULL CHECK (size_bytes > 0),
-            calling_ae_title TEXT NOT NULL DEFAULT '',
-            received_at TEXT NOT NULL,
-            boot_id TEXT NOT NULL,
-            mono_s REAL NOT NULL,
-            header_blob_uuid TEXT NOT NULL DEFAULT '',
-            header_bytes INTEGER NOT NULL DEFAULT 0,
-            removed_at TEXT NOT NULL DEFAULT ''
-        ) STRICT""",
-        "CREATE INDEX kept_by_sop ON kept (sop_instance_uid)",
-        "CREATE INDEX kept_by_header ON kept (header_blob_uuid) WHERE header_blob_uuid <> ''",
-        """CREATE TABLE quarantined (
-            quarantined_id INTEGER PRIMARY KEY AUTOINCREMENT,
-            reason TEXT NOT NULL,
-            sop_instance_uid TEXT NOT NULL DEFAULT '',
-            sha256 TEXT NOT NULL DEFAULT '',
-            size_bytes INTEGER NOT NULL DEFAULT 0,
-            file_name TEXT NOT NULL DEFAULT '',
-            calling_ae_title TEXT NOT NULL DEFAULT '',
-            found_at TEXT NOT NULL,
-            seen_count INTEGER NOT NULL DEFAULT 1
-        ) STRICT""",
-        "CREATE INDEX quarantined_by_sop ON quarantined (sop_instance_uid, sha256)",
-        """CREATE TABLE refused (
-            refused_id INTEGER PRIMARY KEY AUTOINCREMENT,
-            reason TEXT NOT NULL,
-            status INTEGER NOT NULL,
-            calling_ae_title TEXT NOT NULL DEFAULT '',
-            refused_at TEXT NOT NULL
-        ) STRICT""",
-        """CREATE TABLE purge_permit (
-            blob_uuid TEXT PRIMARY KEY,
-            permitted_at TEXT NOT NULL
-        ) STRICT""",
-        _refuse("kept", "DELETE", "what was kept stays in the ledger"),
-        _refuse(
-            "kept",
-            "UPDATE OF blob_uuid, sop_instance_uid, sha256, dataset_sha256, size_bytes",
-            "what was kept is never rewritten",
-        ),
-        _refuse("quarantined", "DELETE", "what was set aside stays in the ledger"),
     )

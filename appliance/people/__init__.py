@@ -1,0 +1,1 @@
+"""Who works at the unit's screen: people, their roles, and PINs that only their hashes tell."""

@@ -1,0 +1,1 @@
+"""Checks of what arrived: off the receiving path, while the patient is still there (``docs/reference/quality.md``)."""
