@@ -9,23 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, tzinfo
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, InputEvent, Paste
 from textual.screen import Screen
 
 from appliance.clock import Clock
-from appliance.domain import display, sentences
+from appliance.domain import sentences
 from appliance.domain.snapshot import Snapshot, StudyRow, StudyState
-from tui.actions import ACTIONS, Action, Situation, action
+from appliance.domain.wording import joined, message, told
+from tui import language, text
+from tui.actions import ACTIONS, EVERYWHERE, WHILE_LOCKED, Action, Situation, action, for_key, offered
+from tui.language import say
+from tui.pages import FIRST, PAGES, entry
 from tui.reader import CommandGiven, DetailRead, Poller, Reader, ReadFailed, ReadTrouble, SnapshotRead
 from tui.screens.help import HelpDialog
-from tui.screens.page import Page
-from tui.screens.queue import QueuePage
+from tui.screens.menu import Choice, Menu
+from tui.screens.page import Page, Stoppable
+from tui.screens.sign_in import SignInPage
 from tui.screens.study import StudyPage
 from tui.screens.today import TodayPage
+from tui.services import Services
+from tui.widgets.prose import Prose
 from tui.widgets.study_list import StudyList
+from tui.work import Said, terminal_actor
+
+if TYPE_CHECKING:
+    from appliance.store.people import Person
 
 TICK_S = 1.0
 FRESH_S = 5.0
@@ -35,11 +47,11 @@ SAID_S = 10.0
 
 _UNDO_KINDS = {"stat": "routine", "routine": "stat", "hold": "release", "release": "hold"}
 _SAID = {
-    "stat": "Marked STAT: {name}. It goes first.",
-    "routine": "No longer STAT: {name}.",
-    "hold": "Held: {name}. It stays here until it is released.",
-    "release": "Released: {name}. It goes on by itself.",
-    "retry": "Tried again now: {name}.",
+    "stat": message("Marked STAT: {name}. It goes first."),
+    "routine": message("No longer STAT: {name}."),
+    "hold": message("Held: {name}. It stays here until it is released."),
+    "release": message("Released: {name}. It goes on by itself."),
+    "retry": message("Tried again now: {name}."),
 }
 
 
@@ -52,18 +64,36 @@ class QafilaApp(App[int]):
         "screens/page.tcss",
         "screens/today.tcss",
         "screens/study.tcss",
+        "screens/delivery.tcss",
         "screens/help.tcss",
+        "screens/menu.tcss",
+        "screens/registration.tcss",
+        "screens/reports.tcss",
+        "screens/courier.tcss",
+        "screens/unit.tcss",
+        "screens/sign_in.tcss",
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(",".join((one.key, *one.aliases)), f"act('{one.action_id}')", show=False, id=one.action_id)
-        for one in ACTIONS
+        Binding(key, f"key('{key}')", show=False) for key in dict.fromkeys(key for one in ACTIONS for key in one.keys)
     ]
 
-    def __init__(self, reader: Reader, clock: Clock, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        clock: Clock,
+        zone: tzinfo = UTC,
+        services: Services | None = None,
+        language_code: str = language.SOURCE,
+    ) -> None:
         super().__init__()
         self._reader = reader
-        self._clock = clock
-        self._zone = zone
+        self.clock = self._clock = clock
+        self.zone = self._zone = zone
+        self.services = services or Services()
+        self.kept: dict[str, object] = {}
+        self.person: Person | None = None
+        self._key_mono_s = clock.mono_s()
+        self._language_code = language_code
         self._poller = Poller(reader, self.post_message, clock)
         self._trouble = ""
         self._said = ""
@@ -79,12 +109,18 @@ class QafilaApp(App[int]):
 
     def on_mount(self) -> None:
         """Start reading; the first frame does not wait for it."""
+        language.speak(self._language_code)
         self.run_worker(self._poller.run, thread=True, name="poller", exit_on_error=True)
         self.set_interval(TICK_S, self._tick)
+        self._lock()
 
     def on_unmount(self) -> None:
-        """Let the poller's thread end at once."""
+        """Let the poller's thread end at once; whatever comes after the screen speaks English again."""
+        language.speak(language.SOURCE)
         self._poller.stop()
+        for one in self.kept.values():
+            if isinstance(one, Stoppable):
+                one.stop()
 
     # what workers say
 
@@ -93,8 +129,9 @@ class QafilaApp(App[int]):
         self.snapshot = message.snapshot
         self._trouble = ""
         self._draw_pages()
-        if isinstance(self.screen, StudyPage):
-            self._read_study(self.screen)
+        for page in self.screen_stack[-1:]:
+            if isinstance(page, StudyPage):
+                self._read_study(page)
         self._draw_frame()
         self.call_after_refresh(self._poller.drawn)
 
@@ -105,7 +142,7 @@ class QafilaApp(App[int]):
 
     def on_detail_read(self, message: DetailRead) -> None:
         """Images and history of the study whose page is open."""
-        page = self._page()
+        page = next(iter(self._pages()[::-1]), None)  # none while the screen ends
         if message.trouble:
             self._say(message.trouble)
         elif (
@@ -123,7 +160,7 @@ class QafilaApp(App[int]):
         elif message.undo_kind:
             self._undo = (message.undo_kind, message.study_instance_uid)
             self._undo_until_mono_s = self._clock.mono_s() + SAID_S
-            self._say(f"{message.said} F7 undoes it.")
+            self._say(joined(" ", (message.said, told("F7 undoes it."))))
         else:
             self._undo = None
             self._say(message.said)
@@ -135,29 +172,73 @@ class QafilaApp(App[int]):
             message.page.show(self.snapshot, self._clock.wall_s(), self._zone)
         self._draw_frame()
 
+    async def on_event(self, event: Event) -> None:
+        """Somebody is there."""
+        if isinstance(event, InputEvent | Paste):
+            self._key_mono_s = self._clock.mono_s()
+        await super().on_event(event)
+
+    async def on_sign_in_page_signed_in(self, message: SignInPage.SignedIn) -> None:
+        """Take the lock away; the page under it is as it was."""
+        self.person = message.person
+        self._key_mono_s = self._clock.mono_s()
+        if self._locked:
+            await self.pop_screen()
+        if message.person is not None:
+            self._say(told("Signed in: {name}.", name=message.person.name))
+        self._draw_frame()
+
+    def on_page_keys_changed(self, _: Page.KeysChanged) -> None:
+        """What can be done changed without a new picture."""
+        self._draw_frame()
+
+    def on_said(self, message: Said) -> None:
+        """A page has something to say."""
+        self._say(message.sentence)
+
     def on_study_list_selected(self, _: StudyList.Selected) -> None:
         """Keys may mean something else now."""
         self._draw_frame()
 
     # what people do
 
-    def action_act(self, action_id: str) -> None:
-        """One entry of the registry, by key or palette; what cannot be done now says why."""
+    def action_key(self, key: str) -> None:
+        """A key of the registry; what it does depends on the page. Over a dialog only leaving works."""
         page = self.screen
-        wanted = action(action_id)
-        if action_id != "leave" and not (isinstance(page, Page) and action_id in page.ACTION_IDS):
+        wanted = for_key(key, page.ACTION_IDS) if isinstance(page, Page) else None
+        if wanted is not None:
+            self.act(wanted.action_id)
+        elif key in action("leave").keys:
+            self.do_leave()
+
+    def act(self, action_id: str) -> None:
+        """One entry of the registry, by key or palette; what cannot be done now says why."""
+        page, wanted = self.screen, action(action_id)
+        if self._locked and action_id not in WHILE_LOCKED:
+            return
+        if not isinstance(page, Page) or action_id not in (*page.ACTION_IDS, *EVERYWHERE):
             return
         self._end_what_was_said()
-        reason = wanted.blocked(self._situation())
+        situation = self._situation()
+        reason = page.blocked(wanted, situation)
         if reason:
-            self._say(f"{wanted.label(self._situation().selected)} - not now: {reason}.")
+            label = wanted.label(situation.selected)
+            self._say(told("{label} - not now: {reason}.", label=label, reason=reason))
             return
-        getattr(self, f"do_{action_id}")()
+        name = f"do_{action_id}"
+        getattr(page if hasattr(page, name) else self, name)()
+
+    async def action_back(self) -> None:
+        """Esc: the page before; the first one stays, and so does the lock."""
+        if len(self.screen_stack) > 1 and not self._locked:
+            await self.pop_screen()
 
     def do_help(self) -> None:
-        """Explain the page."""
+        """Explain the page and the focused field."""
         page = self._page()
-        self.push_screen(HelpDialog(page.HELP_TEXT, page.ACTION_IDS, self._situation()))
+        focused = page.focused.tooltip if page.focused is not None else None
+        keys = [one for one in self._keys(page) if one[0].key]
+        self.push_screen(HelpDialog(page.HELP_TEXT, focused if isinstance(focused, str) else "", keys))
 
     def do_stat(self) -> None:
         """Urgent, or not any more."""
@@ -171,6 +252,10 @@ class QafilaApp(App[int]):
 
     def do_retry(self) -> None:
         """Offer a refused study again."""
+        self._give("retry", self._selected())
+
+    def do_send_now(self) -> None:
+        """Offer the selected study at once."""
         self._give("retry", self._selected())
 
     def do_try_now(self) -> None:
@@ -191,9 +276,95 @@ class QafilaApp(App[int]):
         else:
             self._give(kind, study, undoes=True)
 
+    @property
+    def undo_offered(self) -> bool:
+        """Whether the last command can be taken back."""
+        return self._undo is not None
+
+    @property
+    def situation(self) -> Situation:
+        """Of the page that is open."""
+        return self._situation()
+
+    def forget_undo(self) -> None:
+        """Something else was done since."""
+        self._undo = None
+
+    def refresh_study(self) -> None:
+        """Of the page that is open, at once."""
+        page = self._page()
+        if isinstance(page, StudyPage):
+            self._read_study(page)
+        self._poller.soon()
+
     def do_queue(self) -> None:
         """Links, order, reasons."""
-        self.push_screen(QueuePage())
+        self.go_to("delivery")
+
+    def do_register(self) -> None:
+        """The form."""
+        self.go_to("registration")
+
+    def do_pages(self) -> None:
+        """Every page by name; those that are closed say why."""
+        choices = [Choice(one.name, one.title, one.page_class().closed(self.services)) for one in PAGES]
+        here = next((one.name for one in PAGES if isinstance(self.screen, one.page_class())), FIRST)
+        self.push_screen(Menu(told("Go to page"), choices, here), self._go_where_chosen)
+
+    def _go_where_chosen(self, name: str | None) -> None:
+        if name:
+            self.go_to(name)
+
+    def go_to(self, name: str) -> None:
+        """Open a page over the first one; a closed page says why."""
+        page_class = entry(name).page_class()
+        reason = page_class.closed(self.services)
+        if self._locked:
+            return
+        if reason:
+            self._say(told("{label} - not now: {reason}.", label=entry(name).title, reason=reason))
+            return
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if name != FIRST:
+            self.push_screen(page_class())
+
+    def do_speak(self) -> None:
+        """The next language."""
+        codes = list(language.LANGUAGES)
+        self.speak(codes[(codes.index(language.spoken()) + 1) % len(codes)])
+
+    def speak(self, code: str) -> None:
+        """Say everything on the screen in another language."""
+        language.speak(code)
+        for screen in self.screen_stack:
+            for prose in screen.query(Prose):
+                prose.reword()
+        for page in self._pages():
+            page.reword()
+        self._draw_pages()
+        self._say(told("Language: {name}", name=language.LANGUAGES[code]))
+
+    def actor(self) -> str:
+        """Who does what is done here, for the journal."""
+        return self.person.actor if self.person else terminal_actor()
+
+    @property
+    def _locked(self) -> bool:
+        return any(isinstance(screen, SignInPage) for screen in self.screen_stack)
+
+    def _lock(self) -> None:
+        """Cover everything; the lock takes itself away where nobody signs in."""
+        if self.services.people is not None and not self._locked:
+            self.person = None
+            self.push_screen(SignInPage(self.services.people))
+
+    def do_lock(self) -> None:
+        """For whoever goes away, or hands over."""
+        if self.person is None:
+            self._say(told("People do not sign in on this unit; 'qafila people add' starts that."))
+        else:
+            self._lock()
 
     def do_open(self) -> None:
         """The study's own page, from the list first, then from the database."""
@@ -211,12 +382,19 @@ class QafilaApp(App[int]):
         self.exit(0)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette offers the registry and nothing else."""
-        offered = screen.ACTION_IDS if isinstance(screen, Page) else ()
-        situation = self._situation(screen)
-        for one in ACTIONS:
-            if one.action_id == "leave" or (one.action_id in offered and one.action_id != "more"):
-                yield SystemCommand(*_palette_words(one, situation), lambda one=one: self.action_act(one.action_id))
+        """The palette offers the registry, the pages and nothing else; under the lock nothing."""
+        if self._locked:
+            return
+        page = screen if isinstance(screen, Page) else self._page()
+        for one, label, reason in self._keys(page):
+            if one.action_id != "more":
+                title = f"{label} ({language.shown(one.key_name)})" if one.key else label
+                if reason:
+                    title = say("{label} - not now: {reason}", label=title, reason=reason)
+                yield SystemCommand(title, say(one.help), lambda one=one: self.act(one.action_id))
+        for each in PAGES:
+            title = say("Page: {name}", name=each.title)
+            yield SystemCommand(title, say("Go to this page."), lambda each=each: self.go_to(each.name))
 
     # inside
 
@@ -224,19 +402,37 @@ class QafilaApp(App[int]):
         return next(page for page in reversed(self.screen_stack) if isinstance(page, Page))
 
     def _pages(self) -> list[Page]:
-        return [page for page in self.screen_stack if isinstance(page, Page) and page.is_mounted]
+        """Open pages that can be drawn; one that comes or goes has no frame yet, or none any more."""
+        return [page for page in self.screen_stack if isinstance(page, Page) and page.is_ready and page.query("#keys")]
 
     def _selected(self) -> StudyRow:
         study = self._page().selected
         assert study is not None, "an action that needs a study is blocked without one"
         return study
 
-    def _situation(self, screen: Screen[object] | None = None) -> Situation:
+    def _situation(self, screen: Screen[None] | None = None) -> Situation:
         page = screen if isinstance(screen, Page) else self._page()
-        return Situation(self.snapshot, page.selected if page.is_mounted else None, self._undo is not None)
+        return Situation(
+            self.snapshot, page.selected if page.is_ready else None, self._undo is not None, self._is_supervisor
+        )
+
+    def _keys(self, page: Page, *, bar: bool = False) -> list[tuple[Action, str, str]]:
+        """What a page offers: the action, its label, and why not now; ``bar``: only what its key bar shows."""
+        situation = self._situation(page)
+        return [
+            (one, say(one.label(situation.selected)), page.blocked(one, situation))
+            for one in offered(page.ACTION_IDS)
+            if not bar or one.action_id in page.ACTION_IDS
+        ]
+
+    @property
+    def _is_supervisor(self) -> bool:
+        return self.person is None or self.person.role == "supervisor"
 
     def _tick(self) -> None:
-        """Once a second: ages grow, offers end, a picture becomes too old to promise anything."""
+        """Once a second: ages grow, offers end, a picture becomes too old to promise anything, and nobody is there."""
+        if self.person is not None and self._clock.mono_s() - self._key_mono_s >= self.services.lock_after_s:
+            self._lock()
         self._end_what_was_said()
         minute = int(self._clock.wall_s() // 60)
         if minute != self._drawn_minute:
@@ -261,10 +457,9 @@ class QafilaApp(App[int]):
     def _draw_frame(self) -> None:
         """The always-visible lines of every open page."""
         fresh = self._clock.mono_s() - self._poller.read_mono_s <= FRESH_S
-        situation = self._situation()
         for page in self._pages():
             page.frame.show(self.snapshot, fresh, self._clock.wall_s(), self._zone)
-            page.frame.show_keys(page.ACTION_IDS, situation)
+            page.frame.show_keys(self._keys(page, bar=True))
             page.frame.notice(self._trouble or self._said)
 
     def _say(self, sentence: str) -> None:
@@ -279,28 +474,22 @@ class QafilaApp(App[int]):
             try:
                 self.post_message(DetailRead(uid, self._reader.study(uid)))
             except ReadTrouble as trouble:
-                self.post_message(DetailRead(uid, None, str(trouble)))
+                self.post_message(DetailRead(uid, None, trouble.sentence))
 
         self.run_worker(read, thread=True, group="detail", exclusive=True)
 
     def _give(self, kind: str, study: StudyRow, *, undoes: bool = False) -> None:
         """Write the command in a thread; the answer comes as ``CommandGiven``."""
         uid = study.study_instance_uid
-        said = _SAID[kind].format(name=display.person_name(study.patient_name))
+        said = told(_SAID[kind], name=text.name_of(study.patient_name))
+        actor = self.actor()
         undo_kind = "" if undoes else _UNDO_KINDS.get(kind, "")
 
         def give() -> None:
             try:
-                self._reader.give(kind, uid, "")
+                self._reader.give(kind, uid, "", actor)
                 self.post_message(CommandGiven(said, undo_kind, uid))
             except ReadTrouble as trouble:
-                self.post_message(CommandGiven(said, undo_kind, uid, str(trouble)))
+                self.post_message(CommandGiven(said, undo_kind, uid, trouble.sentence))
 
         self.run_worker(give, thread=True, group="command")
-
-
-def _palette_words(one: Action, situation: Situation) -> tuple[str, str]:
-    """Title and help in the palette; what cannot be done now says so."""
-    reason = one.blocked(situation)
-    title = f"{one.label(situation.selected)} ({one.key_name})"
-    return (f"{title} - not now: {reason}", one.help) if reason else (title, one.help)

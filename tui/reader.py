@@ -7,9 +7,9 @@ terminal makes pictures rarer, never older.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from textual.message import Message
 
@@ -17,12 +17,20 @@ from appliance.clock import Clock
 from appliance.domain.snapshot import InstanceRow, Snapshot, StudyRow
 from appliance.domain.values import JournalEntry
 
+if TYPE_CHECKING:
+    from appliance.store.quality import QualityRow
+    from appliance.store.revisions import Correction
+
 BEAT_S = 0.25
 """At most four pictures a second (``ux.md``, measured facts)."""
 
 
 class ReadTrouble(Exception):
     """The unit's state cannot be read or a command not be given now; the text says what is safe and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,16 @@ class StudyDetail:
     study: StudyRow
     instances: tuple[InstanceRow, ...]
     journal: tuple[JournalEntry, ...]
+    findings: tuple[QualityRow, ...] = ()
+    """Of its pictures, the gravest first."""
+    actions: tuple[Correction, ...] = ()
+    """What people did about it, in order, those undone included."""
+    reject_codes: Mapping[str, str] = field(default_factory=dict)
+    """Pictures that are rejected now, by SOP Instance UID, with the reason's word."""
+    doubt: str = ""
+    """Why it is not clear whose it is, as ``appliance.domain.matching.Doubt``."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Of people who sign in, by what the journal calls them."""
 
 
 class Reader(Protocol):
@@ -53,7 +71,7 @@ class Reader(Protocol):
         """
         ...
 
-    def give(self, kind: str, study_instance_uid: str, reason: str) -> None:
+    def give(self, kind: str, study_instance_uid: str, reason: str, actor: str) -> None:
         """Write a command row; ``sync`` carries it out.
 
         Raises:
@@ -146,8 +164,8 @@ class Poller:
         try:
             snapshot = self._reader.poll()
         except ReadTrouble as trouble:
-            if str(trouble) != self._trouble:
-                self._trouble = str(trouble)
+            if trouble.sentence != self._trouble:
+                self._trouble = trouble.sentence
                 self._post(ReadFailed(self._trouble))
             return
         self.read_mono_s = self._clock.mono_s()

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from appliance.clock import SystemClock, local_zone
 from appliance.config import UnitConfig
+from appliance.domain.rendered import Previews
 from tui.app import QafilaApp
+from tui.arabic import let_terminal_show_arabic
+from tui.services import Courier, Services
+from tui.unit_counter import UnitCounter
+from tui.unit_desk import UnitDesk
+from tui.unit_health import UnitHealth
+from tui.unit_inbox import UnitInbox
+from tui.unit_people import UnitPeople
 from tui.unit_reader import StoreReader
 
 
-def run(config: UnitConfig) -> int:
-    """Show the screen until somebody leaves it; the exit code of the command."""
+def made_app(config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None) -> QafilaApp:
+    """The screen of this unit, not shown yet; ``previews`` and ``courier`` reach what the screen itself may not."""
     clock = SystemClock()
-    app = QafilaApp(StoreReader(config, clock), clock, local_zone(clock.wall_s()))
+    let_terminal_show_arabic(config.screen.arabic_names == "shaped")
+    return QafilaApp(
+        StoreReader(config, clock),
+        clock,
+        local_zone(clock.wall_s()),
+        Services(
+            counter=UnitCounter(config, clock),
+            health=UnitHealth(config, config_path, clock),
+            people=UnitPeople(config, clock),
+            desk=UnitDesk(config, clock),
+            previews=previews,
+            courier=courier,
+            inbox=UnitInbox(config, clock),
+            lock_after_s=config.screen.lock_after_s,
+        ),
+        config.screen.language,
+    )
+
+
+def run(config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None) -> int:
+    """Show the screen until somebody leaves it; the exit code of the command."""
+    app = made_app(config, config_path, previews, courier)
     app.run()
     return app.return_code or 0

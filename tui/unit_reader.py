@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,9 +9,10 @@ from appliance.clock import Clock
 from appliance.config import UnitConfig
 from appliance.domain.sentences import database_trouble, database_unreadable
 from appliance.domain.snapshot import Snapshot
+from appliance.domain.wording import joined
 from appliance.picture import UnitReader
 from appliance.store.commands import StoreError, give_command, open_unit
-from appliance.store.snapshot import read_journal, read_study
+from appliance.store.snapshot import read_journal
 from tui.reader import ReadTrouble, StudyDetail
 
 WRITE_WAIT_S = 5.0
@@ -29,21 +29,32 @@ class StoreReader:
 
     def poll(self) -> Snapshot | None:
         """As the protocol says; keeps one connection open between calls."""
-        with _as_trouble():
+        with as_trouble():
             return self._polling.poll()
 
     def study(self, study_instance_uid: str) -> StudyDetail | None:
         """As the protocol says; opens its own connection, for it runs in a thread of its own."""
-        with _as_trouble(), UnitReader(self._config, self._clock) as reader:
-            in_flight = reader.live_facts().in_flight_bytes_by_item
-            found = read_study(reader.unit_db, study_instance_uid, in_flight)
-            journal = read_journal(reader.unit_db, study_instance_uid)
-        return StudyDetail(*found, tuple(reversed(journal))) if found else None
+        from appliance.store import matching, people, quality, rejections, revisions
 
-    def give(self, kind: str, study_instance_uid: str, reason: str) -> None:
+        with as_trouble(), UnitReader(self._config, self._clock) as reader:
+            found, db = reader.study(study_instance_uid), reader.unit_db
+            if found is None:
+                return None
+            match = matching.find_match(db, study_instance_uid)
+            return StudyDetail(
+                *found,
+                tuple(reversed(read_journal(db, study_instance_uid))),
+                quality.findings_of_study(db, study_instance_uid),
+                revisions.corrections_of(db, study_instance_uid),
+                {one.sop_instance_uid: one.reason_code for one in rejections.rejected(db, study_instance_uid)},
+                match.exception if match else "",
+                {one.actor: one.name for one in people.list_people(db)},
+            )
+
+    def give(self, kind: str, study_instance_uid: str, reason: str, actor: str) -> None:
         """As the protocol says."""
-        with _as_trouble(), open_unit(self._config.unit_db, wait_s=WRITE_WAIT_S, clock=self._clock) as db:
-            give_command(db, db.stamp(), kind, study_instance_uid, _actor(), reason)
+        with as_trouble(), open_unit(self._config.unit_db, wait_s=WRITE_WAIT_S, clock=self._clock) as db:
+            give_command(db, db.stamp(), kind, study_instance_uid, actor, reason)
 
     def close(self) -> None:
         """As the protocol says."""
@@ -51,15 +62,9 @@ class StoreReader:
 
 
 @contextmanager
-def _as_trouble() -> Iterator[None]:
+def as_trouble() -> Iterator[None]:
+    """Errors of the store as sentences for the person in front of it."""
     try:
         yield
     except StoreError as error:
-        raise ReadTrouble(f"{database_unreadable(error.kind)} {database_trouble(error.kind)}") from error
-
-
-def _actor() -> str:
-    try:
-        return f"screen:{getpass.getuser()}"
-    except (KeyError, OSError):
-        return "screen"
+        raise ReadTrouble(joined(" ", (database_unreadable(error.kind), database_trouble(error.kind)))) from error

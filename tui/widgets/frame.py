@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -12,8 +13,11 @@ from textual.widgets import Static
 
 from appliance.domain import sentences
 from appliance.domain.snapshot import PowerState, Snapshot
-from tui import text
-from tui.actions import ACTIONS, Situation
+from appliance.domain.wording import told
+from tui import arabic, text
+from tui.actions import Action
+from tui.language import shown
+from tui.widgets.prose import Prose
 
 KEY_LINE_COUNT_MAX = 2
 KEY_GAP = "  "
@@ -33,13 +37,13 @@ class Frame(Vertical):
 
     def __init__(self) -> None:
         super().__init__(id="frame")
-        self._parts: tuple[str, ...] = ("Reading what this unit holds ...",)
+        self._parts: tuple[str, ...] = (told("Reading what this unit holds ..."),)
         self._keys: tuple[Key, ...] = ()
 
     def compose(self) -> ComposeResult:
-        yield Static(id="notice", markup=False)
-        yield Static(id="status", markup=False)
-        yield Static(id="power", markup=False)
+        yield Prose(id="notice")
+        yield Prose(id="status")
+        yield Prose(id="power")
         yield Static(id="keys", markup=False)
 
     def show(self, snapshot: Snapshot | None, fresh: bool, now_s: float, zone: tzinfo) -> None:
@@ -48,25 +52,24 @@ class Frame(Vertical):
             short = self.size.width < text.NARROW_CELLS
             self._parts = sentences.status_segments(snapshot, now_s, zone, short=short)
         power = snapshot.power if snapshot is not None and fresh else SILENT
-        line = self.query_one("#power", Static)
+        line = self.query_one("#power", Prose)
         line.update(sentences.power_line(power))
         line.set_class(power.safe, "-safe")
         self._fill_lines()
 
     def notice(self, sentence: str) -> None:
         """Say one thing; empty text takes the line away."""
-        line = self.query_one("#notice", Static)
+        line = self.query_one("#notice", Prose)
         line.update(sentence)
         line.display = bool(sentence)
 
-    def show_keys(self, action_ids: tuple[str, ...], situation: Situation) -> None:
-        """The key bar: what cannot be done now stays, dim and in brackets; pressing it says why."""
+    def show_keys(self, actions: Iterable[tuple[Action, str, str]]) -> None:
+        """The key bar from actions, their labels and why not now; what cannot be done now stays, dim and in brackets;
+        pressing it says why."""
         keys = []
-        for action in ACTIONS:
-            if action.action_id in action_ids:
-                label = f"{action.key_name} {action.label(situation.selected)}"
-                blocked = bool(action.blocked(situation))
-                keys.append(Key(Text(f"({label})", style="dim") if blocked else Text(label, style="bold"), blocked))
+        for action, said, reason in actions:
+            label = arabic.visual(f"{shown(action.key_name)} {said}")
+            keys.append(Key(Text(f"({label})", style="dim") if reason else Text(label, style="bold"), bool(reason)))
         self._keys = tuple(keys)
         self._fill_lines()
 
@@ -77,7 +80,7 @@ class Frame(Vertical):
         width = self.size.width
         if width <= 0:
             return
-        self.query_one("#status", Static).update("\n".join(text.join_to_width(self._parts, width)))
+        self.query_one("#status", Prose).update("\n".join(text.join_to_width(map(shown, self._parts), width)))
         self.query_one("#keys", Static).update(_wrap_keys(self._keys, width))
 
 

@@ -5,6 +5,7 @@ A ``ScrollView`` that draws lines on demand paints 100,000 rows in 0.31 s where 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, tzinfo
 from typing import ClassVar
 
@@ -18,6 +19,9 @@ from textual.strip import Strip
 
 from appliance.domain.snapshot import StudyRow, StudyState
 from tui import text
+
+DrawLine = Callable[[StudyRow, int, bool, float, tzinfo], str]
+"""One study, exactly so many cells, selected or not, now, in this zone."""
 
 _STATE_CLASSES = {
     StudyState.COMPLETE: "study-list--complete",
@@ -46,8 +50,9 @@ class StudyList(ScrollView, can_focus=True):
     class Selected(Message):
         """Another study is selected, or the first one."""
 
-    def __init__(self, *, id: str) -> None:
+    def __init__(self, *, id: str, draw: DrawLine = text.study_line) -> None:
         super().__init__(id=id)
+        self._draw_line = draw
         self._rows: tuple[StudyRow, ...] = ()
         self._index_by_uid: dict[str, int] = {}
         self._selected_uid = ""
@@ -82,7 +87,7 @@ class StudyList(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         study = self._rows[index]
         selected = study.study_instance_uid == self._selected_uid
-        line = text.study_line(study, width, selected, self._now_s, self._zone)
+        line = self._draw_line(study, width, selected, self._now_s, self._zone)
         style = self.rich_style
         if study.stat:
             style += self.get_component_rich_style("study-list--stat", partial=True)
