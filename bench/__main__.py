@@ -12,7 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-NAMES = ("decision", "encoder", "footprint", "outbox_latency", "reception", "wire")
+NAMES = (
+    "decision",
+    "encoder",
+    "footprint",
+    "loopback",
+    "outbox_latency",
+    "quality",
+    "reception",
+    "registration",
+    "screen",
+    "wire",
+    "worklist",
+)
 
 
 def main() -> int:

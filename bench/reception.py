@@ -41,7 +41,7 @@ def _measure(folder: Path, orthanc: str, size_bytes: int, associations: int, cou
     with _bare(folder / "bare", orthanc) as bare_port, _ours(folder / "ours", orthanc) as our_port:
         for number in range(ROUNDS + 1):
             for name, port in (("bare", bare_port), ("ours", our_port)):
-                rate = _send(folder / "send", port, size_bytes, associations, count)
+                rate = send(folder / "send", port, size_bytes, associations, count)
                 if number:  # the first round warms both up
                     rates[name].append(rate)
     shutil.rmtree(folder)
@@ -66,7 +66,7 @@ def _ours(folder: Path, orthanc: str) -> Iterator[int]:
         unit.stop()
 
 
-def _send(folder: Path, port: int, size_bytes: int, associations: int, count: int) -> float:
+def send(folder: Path, port: int, size_bytes: int, associations: int, count: int) -> float:
     """Instances a second, from the first process started to the last one ended."""
     batches = [write_pictures(folder / str(number), count, size_bytes) for number in range(associations)]
     titles = ["-aet", "XRAY", "-aec", "QAFILA", "127.0.0.1", str(port)]

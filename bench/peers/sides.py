@@ -82,7 +82,7 @@ class CentreSide(Side):
         toml.write_text(
             f'[centre]\ndata_dir = "{folder}/data"\n'
             f'[pacs]\ncommand = "{orthanc}"\nhttp_port = {PACS_HTTP_PORT}\ndicom_port = {PACS_DICOM_PORT}\n'
-            f'[gateway]\nbind = "{CENTRE_ADDRESS}"\nport = {GATEWAY_PORT}\n'
+            f'[review]\nenabled = false\n[gateway]\nbind = "{CENTRE_ADDRESS}"\nport = {GATEWAY_PORT}\n'
             f'certificate_file = "{folder}/gateway.pem"\nkey_file = "{folder}/gateway.pem"\n',
             encoding="utf-8",
         )
