@@ -21,7 +21,7 @@ from tests.support.orthancs import orthanc_commands
 from tests.support.promises import centre_faults, kept_faults, settled, shown_but_not_there
 from tests.support.world import Modality, Unit, dicomweb_destination, echo, make_unit, running_centre, wait_for
 
-VICTIMS = ("orthanc", "intake", "sync", "gatekeeper", "supervisor")
+VICTIMS = ("orthanc", "intake", "sync", "quality", "gatekeeper", "supervisor")
 HEAL_S_MAX = 60.0
 SETTLE_S_MAX = 300.0
 
@@ -29,7 +29,7 @@ SETTLE_S_MAX = 300.0
 def run_kills(
     folder: Path, orthanc: str, count: int, seed: int, say: Callable[[str], None] = lambda line: None
 ) -> tuple[int, list[str]]:
-    """Kill each of the five processes ``count`` times; how many instances were promised, and every broken promise."""
+    """Kill each of the six processes ``count`` times; how many instances were promised, and every broken promise."""
     chance = random.Random(seed)
     plan = [victim for victim in VICTIMS for _ in range(count)]
     chance.shuffle(plan)

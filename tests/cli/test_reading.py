@@ -12,7 +12,13 @@ from pathlib import Path
 import pytest
 
 from appliance.clock import SystemClock
+from appliance.domain.eta import Goodput
+from appliance.domain.leave import Bar, Leave, Stop, leave_facts
+from appliance.domain.values import LinkKind, LinkState, TrafficClass
+from appliance.live import write_live
 from appliance.store.connect import open_unit, write
+from appliance.store.links import note_rate
+from appliance.store.transfers import note_link
 from tests.cli.running import Qafila
 from tests.support.unit_store import made_unit, reject, study_uid, unit_toml
 
@@ -48,6 +54,7 @@ def test_status_json_has_its_documented_fields(qafila: Qafila) -> None:
         "needs_person",
         "eta",
         "unit_name",
+        "news",
         "taken_at",
         "study_count",
         "unsafe_study_count",
@@ -60,6 +67,8 @@ def test_status_json_has_its_documented_fields(qafila: Qafila) -> None:
         "power",
         "disk_free_bytes",
         "disk_total_bytes",
+        "forecast",
+        "waits",
     }
     assert (facts["study_count"], facts["unsafe_study_count"], facts["unsafe_bytes"]) == (12, 8, 8 * 15_000_000)
 
@@ -107,6 +116,30 @@ def test_queue_lists_what_waits_oldest_first(qafila: Qafila) -> None:
     items = qafila("queue", "--json").facts["items"]
     assert [item["study_instance_uid"] for item in items] == [study_uid(number) for number in range(4, 12)]
     assert "waiting" in qafila("queue").out
+
+
+def test_estimates_are_told_by_study_and_for_the_queue_or_why_there_is_none(qafila: Qafila, tmp_path: Path) -> None:
+    assert qafila("status", "--json").facts["eta"] == "unknown - no contact yet"
+    with open_unit(tmp_path / "data" / "unit.db") as db:
+        note_link(db, db.stamp(), "centre", LinkState.UP, None, None)
+        note_rate(db, db.stamp(), "centre", Goodput(90_000.0, 100_000.0, 110_000.0), None)
+    status, queue = qafila("status", "--json").facts, qafila("queue", "--json").facts
+    assert status["eta"] == queue["eta"] == queue["eta_by_study"][study_uid(11)] == "15-25 min"
+    assert queue["eta_by_study"][study_uid(4)] == qafila("study", "7.4", "--json").facts["eta"] == "2-3 min"
+    assert study_uid(2) not in queue["eta_by_study"]
+    assert "done in: 15-25 min" in qafila("status").out
+    assert "in 2-3 min" in qafila("queue").out
+    assert "at the centre in: 2-3 min" in qafila("study", "7.4").out
+    assert qafila("study", "7.2", "--json").facts["eta"] == ""
+
+
+def test_what_the_link_s_hours_keep_back_is_said(qafila: Qafila, tmp_path: Path) -> None:
+    stop = Stop(Bar.HOURS, LinkKind.SIM, hours="20:00-06:00", until="20:00")
+    leave = leave_facts({TrafficClass.FULL: Leave(stop)})
+    write_live(tmp_path / "data" / "run", "sync", {"leave": leave}, SystemClock())
+    line = "whole images: Waits for 20:00-06:00, its hours on the SIM."
+    assert qafila("status", "--json").facts["waits"] == qafila("queue", "--json").facts["waits"] == [line]
+    assert line in qafila("status").out and line in qafila("queue").out
 
 
 def test_journal_prints_one_object_a_line_and_goes_on_after_a_number(qafila: Qafila) -> None:

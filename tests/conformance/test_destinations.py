@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from appliance.dicom.revise import revise
+from appliance.dicom.wanted import Change
 from appliance.domain.failure import FailureKind
 from appliance.domain.limits import LimitSet
 from sync.adapters.base import SendItem
@@ -103,6 +106,43 @@ def test_lying_destination_with_other_bytes_is_found_out_by_every_proof_that_com
     expected = "" if bench.kind == "commitment" else "digest-mismatch"
     assert (codes(checked), failure) == ({1: expected}, "")
     assert not checked[1].absent
+
+
+def corrected(item: SendItem, folder: Path) -> SendItem:
+    """The item with another study description; what it replaces is named."""
+    path = folder / "corrected.dcm"
+    change = Change(
+        values={"StudyDescription": "Corrected"}, new_uids={}, at="20261125120000+0000", system="van", source="XRAY"
+    )
+    with item.path.open("rb") as source, path.open("w+b") as target:
+        revise(source, target, change)
+    return replace(item_of(path, item.item_id), replaces=(item.sha256,))
+
+
+@pytest.mark.fault(35)
+def test_correction_that_the_destination_does_not_show_is_for_a_person_and_never_confirmed(
+    bench: Bench, tmp_path: Path
+) -> None:
+    item = chests(tmp_path, 1)[0]
+    run = Run(bench.destination())
+    assert run.send([item]) == ({1: ""}, "")
+    assert codes(run.verify([item])[0]) == {1: ""}
+    right = corrected(item, tmp_path)
+    assert run.send([right]) == ({1: ""}, "")
+    checked, failure = run.verify([right])
+    expected = "correction-unproved" if bench.kind == "commitment" else "kept-earlier"
+    assert (codes(checked), failure) == ({1: expected}, "")
+    assert checked[1].failure is not None
+    assert checked[1].failure.kind is FailureKind.PERMANENT
+    stored = stored_file(bench.centre.orthanc, item.sop_instance_uid)
+    assert digests(io.BytesIO(stored or b"")) == digests(io.BytesIO(item.path.read_bytes()))
+
+
+def test_correction_before_anything_was_sent_is_proved_like_any_other(bench: Bench, tmp_path: Path) -> None:
+    right = replace(corrected(chests(tmp_path, 1)[0], tmp_path), replaces=())
+    run = Run(bench.destination())
+    assert run.send([right]) == ({1: ""}, "")
+    assert codes(run.verify([right])[0]) == {1: ""}
 
 
 def test_a_cancelled_attempt_stops_between_two_instances(bench: Bench, tmp_path: Path) -> None:

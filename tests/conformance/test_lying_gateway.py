@@ -42,11 +42,11 @@ def run(gateway: FakeGateway, unit: EnrolledUnit) -> Run:
 
 
 def quick(run_of: EnrolledUnit, gateway: FakeGateway) -> Run:
-    """On a clock whose every reading is a second later: what waits for a receipt gives up at once."""
+    """On a clock whose every reading is a quarter of a second later: what waits for a receipt gives up at once."""
 
     class HastyClock(ManualClock):
         def mono_s(self) -> float:
-            self.advance(1.0)
+            self.advance(0.25)
             return super().mono_s()
 
     return Run(run_of.destination(gateway.url, clock=HastyClock()))
@@ -262,6 +262,29 @@ def test_offset_that_went_back_after_a_crash_of_the_centre_is_followed(
     assert gateway.count("PUT") == 2
     appends = [one for one in gateway.asked if one.path.endswith(crashed[0]) and one.method == "PATCH"]
     assert [int(one.headers["Upload-Offset"]) for one in appends] == [0, len(appends[0].body) // 4]
+
+
+@pytest.mark.fault(52)
+def test_part_whose_last_byte_was_the_last_deed_of_a_centre_is_completed_by_an_append_of_nothing(
+    gateway: FakeGateway, run: Run, items: list[SendItem]
+) -> None:
+    crashed: list[str] = []
+
+    def crash(asked: Asked) -> Reply | None:
+        """Takes all of it and dies before it looks at the whole."""
+        if crashed or len(asked.body) < 1000:
+            return None
+        name = asked.path.rsplit("/", 1)[1]
+        crashed.append(name)
+        gateway.parts[name] += asked.body
+        gateway.uncompleted.add(name)
+        return Reply(cut=True)
+
+    gateway.replace["PATCH /v1/parts"] = crash
+    assert run.send(items) == ({1: "", 2: "", 3: ""}, "")
+    appends = [one for one in gateway.asked if one.path.endswith(crashed[0]) and one.method == "PATCH"]
+    whole = len(appends[0].body)
+    assert [(int(one.headers["Upload-Offset"]), len(one.body)) for one in appends] == [(0, whole), (whole, 0)]
 
 
 @pytest.mark.fault(53)

@@ -13,7 +13,10 @@ from appliance.cli.main import COMMANDS, main
 from appliance.domain import snapshot, values
 from appliance.health.check import Level, Result
 from appliance.store.commands import Command
-from tui.actions import ACTIONS
+from appliance.store.registrations import RegistrationRow
+from tests.contract import keys_page
+from tui.actions import ACTIONS, offered
+from tui.screens.page import Page
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CLI_PAGE = (DOCS / "reference" / "cli.md").read_text(encoding="utf-8")
@@ -31,6 +34,7 @@ SHAPES = (
     Command,
     Result,
     StudyVerdict,
+    RegistrationRow,
 )
 
 
@@ -68,13 +72,21 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    named = [action.key_name for action in ACTIONS if action.action_id != "leave"]
+    named = [action.key_name for action in ACTIONS if action.key and action.action_id != "leave"]
     assert [key for key in named if f"\n| {key} |" not in SCREEN_PAGE] == []
 
 
-def test_every_action_has_a_method_and_a_key_of_its_own() -> None:
+@pytest.mark.parametrize("page", keys_page.page_classes(), ids=lambda page: page.__name__)
+def test_every_action_of_a_page_has_a_method_and_a_key_of_its_own(page: type[Page]) -> None:
     from tui.app import QafilaApp
 
-    assert all(callable(getattr(QafilaApp, f"do_{action.action_id}")) for action in ACTIONS)
-    keys = [key for action in ACTIONS for key in (action.key, *action.aliases)]
+    ours = offered(page.ACTION_IDS)
+    assert {*page.ACTION_IDS} <= {one.action_id for one in ours}
+    assert all(hasattr(page, f"do_{one.action_id}") or hasattr(QafilaApp, f"do_{one.action_id}") for one in ours)
+    keys = [key for one in ours for key in one.keys]
     assert len(keys) == len(set(keys))
+
+
+def test_page_of_the_keys_is_what_the_registry_says() -> None:
+    written = keys_page.PATH.read_text(encoding="utf-8")
+    assert written == keys_page.page(), "run: python -m tests.contract.keys_page --write"

@@ -35,4 +35,4 @@ def test_sample_shows_every_key(side: str, module: ModuleType) -> None:
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     ]
     assert tables
-    assert {key for table in tables for key in table.__struct_fields__} <= shown
+    assert {key for table in tables for key in table.__struct_encode_fields__} <= shown

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.quality.steps import STEPS
+
 TOP = Path(__file__).resolve().parents[2]
 NETWORK = {"httpx", "httpcore", "pynetdicom"}
 HEAVY = {"pydicom", "numpy", "textual", "rich"}
@@ -64,6 +66,7 @@ def _of(loaded: set[str], names: set[str]) -> set[str]:
         # sqlite-utils takes numpy where it is installed; only the supervisor migrates, so only it pays for that
         ("appliance.store", {"sync", "tui", "central"} | NETWORK | HEAVY - {"numpy"}),
         ("appliance.gatekeeper", {"sync", "tui", "central", "appliance.orthanc"} | NETWORK | HEAVY),
+        ("appliance.services", {"tui", "central", "httpx", "httpcore", "sqlite_utils"}),
         ("appliance.health", {"sync", "tui", "central"} | NETWORK | {"textual"}),
         ("sync.adapters", {"appliance.store", "sync.runner", "sqlite_utils", "tui", "central"}),
         ("tui", {"sync", "central", "appliance.orthanc", "appliance.gatekeeper"} | NETWORK),
@@ -76,7 +79,16 @@ def test_layer_loads_nothing_it_must_not_know(package: str, never: set[str]) -> 
     assert _of(_loaded_after(*modules), never) == set()
 
 
-@pytest.mark.parametrize("module", ["appliance.orthanc.intake", "appliance.gatekeeper.__main__"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "appliance.orthanc.intake",
+        "appliance.gatekeeper.__main__",
+        "appliance.services.activation",  # in the supervisor
+        "appliance.quality.__main__",
+        *(step.partition(":")[0] for step in STEPS),  # in the quality process
+    ],
+)
 def test_small_process_loads_nothing_heavy(module: str) -> None:
     assert _of(_loaded_after(module), HEAVY | NETWORK) == set()
 

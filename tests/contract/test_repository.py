@@ -25,8 +25,12 @@ HOSTS_NAMED = {
     "www.apache.org",
     "www.w3.org",
     "dicom.nema.org",
+    "loinc.org",
+    "terminology.hl7.org",
+    "ns.adobe.com",
     "orthanc.uclouvain.be",
     "sqlite.org",
+    "www.freedesktop.org",
     "www.sqlite.org",
 }
 """Hosts that text may name; besides those of reserved names (RFC 2606). No index or mirror is among them."""

@@ -18,7 +18,7 @@ from appliance.cli.main import main
 from central.courier.importing import Importer, UnitReport, wait_until_settled
 from central.courier.intake import Intake
 from central.gateway.keys import load_keys
-from central.gateway.service import open_database
+from central.store.opening import open_database
 from sync.adapters.base import SendItem
 from sync.courier.export import Ending, export
 from sync.courier.keys import UnitKeys, names_key_of

@@ -179,7 +179,7 @@ def test_held_and_damaged_images_stay_and_are_counted(
     told = capsys.readouterr().out
     assert "2 images of 2 studies are on it" in told
     assert "1 image is not on it: " in told
-    assert "1 image is held, set aside or damaged here" in told
+    assert "1 image is held, set aside, damaged or not checked yet" in told
 
 
 def test_nothing_to_carry_is_no_error(tmp_path: Path, stick: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from appliance.domain.values import Evidence, ItemState, OutboxItem, Receipt
+from appliance.domain.values import Evidence, ItemState, OutboxItem, Priority, Receipt
 from appliance.store import courier
 from appliance.store.connect import Store
 from appliance.store.intake import keep_instances
 from appliance.store.journal import read_journal
-from appliance.store.outbox import items_of_study
+from appliance.store.outbox import items_of_study, set_priority
+from appliance.store.quality_holds import set_gate
 from sync.core.effects import KeepReceipt, MoveItem, Record, SettleBrought
 from sync.records import apply_records
 from tests.store.made import fresh_unit, made_kept, made_stamp
@@ -52,6 +53,20 @@ def test_move_receipt_and_row_go_together(unit: Store) -> None:
     assert unit.value("SELECT outcome FROM brought_receipt") == "confirmed"
     last = read_journal(unit, "1.2.3.1")[-1]
     assert (last.event, last.from_state, last.to_state) == ("brought", "pending", "confirmed")
+    unit.close()
+
+
+def test_stick_is_offered_nothing_that_waits_for_its_check_unless_it_is_urgent(unit: Store) -> None:
+    set_gate(unit, True)
+    keep_instances(unit, made_stamp(1), [made_kept(2, study=2), made_kept(3, study=3)], ["gateway"], None)
+    (urgent,) = items_of_study(unit, "1.2.3.3")
+    set_priority(unit, made_stamp(2), [urgent.item_id], Priority.STAT, "nurse")
+    offered = [item.study_instance_uid for item in courier.owed_items(unit, "gateway")]
+    assert offered == ["1.2.3.3", "1.2.3.1"]
+    assert courier.left_behind_count(unit, "gateway") == 1
+    set_gate(unit, False)
+    assert len(courier.owed_items(unit, "gateway")) == 3
+    assert courier.left_behind_count(unit, "gateway") == 0
     unit.close()
 
 

@@ -58,14 +58,15 @@ def running_postgres(folder: Path) -> Iterator[str]:
     assert programs is not None
     folder.mkdir(parents=True, exist_ok=True)
     user = "nobody" if os.geteuid() == 0 else None
-    for path in (folder, *folder.parents):
-        if user and path.is_dir() and "pytest" in str(path):
-            path.chmod(path.stat().st_mode | 0o011)
     if user:
         shutil.chown(folder, user)
     port = free_port()
 
     def run(*command: str) -> None:
+        # Another run of pytest that begins meanwhile shuts its users' common folder again.
+        for path in (folder, *folder.parents):
+            if user and path.is_dir() and "pytest" in str(path):
+                path.chmod(path.stat().st_mode | 0o011)
         done = subprocess.run(command, user=user, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

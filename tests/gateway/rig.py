@@ -29,7 +29,7 @@ from appliance.clock import SystemClock
 from appliance.supervisor import ChildSpec, end_process, spawn
 from central.config import CentralConfig, load_central
 from central.gateway.enrol import make_code
-from central.gateway.service import open_database
+from central.store.opening import open_database
 from sync.wire import messages as m
 from sync.wire.proofs import centre_proof, code_id, receipt_message, session_message, unit_proof
 from tests.gateway.pictures import Parted, file_of, noisy_picture, part_up, picture_in_parts, sha256

@@ -13,7 +13,7 @@ from pydicom import dcmread
 from appliance.dicom.phantom import phantom_chest
 from central.gateway.objects import Objects
 from central.gateway.previews import preview_bytes, previews_of
-from central.gateway.service import open_database
+from central.store.opening import open_database
 from tests.gateway.rig import Gateway, Pacs, Unit, file_of, make_gateway, part_up, picture_in_parts, running_gateway
 from tests.support.files import sample_files
 from tests.support.orthancs import OrthancHandle, orthanc_commands

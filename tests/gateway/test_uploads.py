@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import threading
 from pathlib import Path
 
@@ -73,6 +75,23 @@ def test_duplicated_reordered_and_overlapping_appends_get_the_true_offset(unit: 
     repeated = unit.append(name, data[30_000:], 30_000, complete=True)
     assert (repeated.status_code, problem(repeated)["type"]) == (400, COMPLETED)
     assert repeated.headers["Upload-Complete"] == "?1"
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize("asks", [True, False], ids=["asks", "appends nothing"])
+def test_part_is_completed_though_the_gateway_died_after_its_last_byte(pacs: Pacs, tmp_path: Path, asks: bool) -> None:
+    data = some_bytes(40_000, 11)
+    with running_gateway(tmp_path / "g", pacs.peer.url) as gateway, Unit(gateway.url) as unit:
+        unit.join(gateway)
+        name = create(unit, data)
+        assert unit.append(name, data, complete=True).headers["Upload-Complete"] == "?1"
+        gateway.kill()
+        with contextlib.closing(sqlite3.connect(gateway.config.database_path or "")) as database, database:
+            database.execute("UPDATE part SET complete = 0, completed_at = NULL")
+        gateway.start()
+        answer = unit.head(name) if asks else unit.append(name, b"", len(data))
+        assert (answer.headers["Upload-Offset"], answer.headers["Upload-Complete"]) == ("40000", "?1")
+        assert gateway.query("SELECT complete, size_bytes FROM part") == [(1, 40_000)]
 
 
 @pytest.mark.fault(50)

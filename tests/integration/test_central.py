@@ -46,7 +46,7 @@ class Centre:
             f'[centre]\nname = "test"\ndata_dir = "{folder / "centre"}"\n'
             f'[pacs]\ncommand = "{command}"\nhttp_port = {self.http_port}\ndicom_port = {self.dicom_port}\n'
             f'username = "unit"\npassword_file = "{folder / "password"}"\n'
-            f"[gateway]\nport = {self.gateway_port}\n{extra}",
+            f"[review]\nenabled = false\n[fleet]\nenabled = false\n[gateway]\nport = {self.gateway_port}\n{extra}",
             encoding="utf-8",
         )
         (folder / "password").write_text("a password\n", encoding="utf-8")
@@ -249,7 +249,7 @@ def test_centre_may_leave_out_pacs_or_gateway(tmp_path: Path, command: str) -> N
     handover = '[handover]\nkind = "dicomweb"\nname = "far"\nurl = "http://127.0.0.1:9/dicom-web"\n'
     config.write_text(
         f'[centre]\ndata_dir = "{tmp_path / "centre"}"\n[pacs]\nenabled = false\n'
-        f"[gateway]\nport = {gateway_port}\n{handover}"
+        f"[review]\nenabled = false\n[fleet]\nenabled = false\n[gateway]\nport = {gateway_port}\n{handover}"
     )
     process = _start(config)
     assert process.stderr is not None

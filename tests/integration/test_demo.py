@@ -37,6 +37,8 @@ def test_demo_confirms_its_own_pictures_through_a_cut_link(orthanc: str, tmp_pat
     assert (facts["studies"], facts["instances"], facts["confirmed"], facts["identical"]) == (3, 3, 3, 3)
     assert facts["bytes"] > 15_000_000
     assert "the link is gone" in said
+    assert "the review pages are at http://127.0.0.1:" in said
+    assert said.count(", password ") == 3
 
 
 def test_demo_sends_what_is_given_and_names_what_cannot_be_sent(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ pytestmark = [
     pytest.mark.orthanc,
     pytest.mark.root,
     # pynetdicom drops a refused connection's socket without closing it
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(bool(missing_for_injection()), reason=missing_for_injection()),
 ]

@@ -157,6 +157,7 @@ def test_junk_upload_is_a_bad_request_and_nothing_is_kept(door: UnitDoor, body: 
 @pytest.mark.parametrize("body", [b"\xff" * 4000, b"junk" * 1000], ids=["ff", "junk"])
 def test_junk_data_set_by_c_store_is_no_success(door: UnitDoor, body: bytes) -> None:
     ae = AE(ae_title=MODALITIES[0])
+    ae.dimse_timeout = 5  # Orthanc never answers junk, nor hangs up before a minute is over
     ae.add_requested_context(CTImageStorage, pydicom.uid.ExplicitVRLittleEndian)
     association = ae.associate("127.0.0.1", door.orthanc.dicom_port, ae_title=AE_TITLE)
     assert association.is_established

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ def test_data_set_passes_byte_for_byte(gate: GatekeeperProcess, orthanc: StandIn
 
 
 def test_library_client_stores_and_echoes_through_it(gate: GatekeeperProcess, orthanc: StandIn) -> None:
+    before = gate.facts().get("devices", {}).get("XRAY1", {})
     made = Dataset()
     made.SOPClassUID, made.SOPInstanceUID, made.PatientName = CR_STORAGE, "1.2.3", "A^B"
     made.file_meta = FileMetaDataset()
@@ -49,6 +51,13 @@ def test_library_client_stores_and_echoes_through_it(gate: GatekeeperProcess, or
     assert list(orthanc.stored) == ["1.2.3"]
     assert orthanc.offered_max_length_bytes[-1] == 131072, "0 (no limit) was not clamped"
     assert association.acceptor.maximum_length == 131072, "Orthanc's 0 was not clamped"
+
+    def answered() -> bool:
+        heard = gate.facts().get("devices", {}).get("XRAY1", {})
+        more = Counter(heard.get("answered", {})) - Counter(before.get("answered", {}))
+        return heard.get("peer") == "127.0.0.1" and {"echo", "store"} <= more.keys()
+
+    wait_for(answered, "both answers to be counted")
 
 
 def test_many_messages_in_one_write_are_relayed(gate: GatekeeperProcess, orthanc: StandIn) -> None:

@@ -17,7 +17,8 @@ from tests.support.world import wait_for
 
 
 def test_object_under_way_is_finished_on_sigterm_and_nobody_new_admitted(orthanc: StandIn, tmp_path: Path) -> None:
-    with running_gatekeeper(tmp_path, orthanc.port, LIMITS) as gatekeeper:
+    patient = {**LIMITS, "handshake_s_max": 60.0, "idle_s_max": 60.0}
+    with running_gatekeeper(tmp_path, orthanc.port, patient) as gatekeeper:
         with RawModality(gatekeeper.port) as busy, RawModality(gatekeeper.port) as idle:
             busy.associate()
             idle.associate()

@@ -18,7 +18,6 @@ MIB = 1024 * 1024
 @pytest.mark.root
 @pytest.mark.fault(14)
 # pynetdicom drops a refused connection's socket without closing it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(bool(missing_for_memory_bounds()), reason=missing_for_memory_bounds())
 @pytest.mark.parametrize("orthanc", orthanc_commands(), ids=lambda command: Path(command).name)

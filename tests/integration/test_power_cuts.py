@@ -15,7 +15,6 @@ CUTS = 4
 
 @pytest.mark.root
 # pynetdicom drops a refused connection's socket without closing it
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.orthanc
 @pytest.mark.fault(1)
 @pytest.mark.fault(2)

@@ -13,15 +13,17 @@ import msgspec
 import pytest
 
 from appliance.clock import SystemClock
-from appliance.config import DicomwebDestination, UnitConfig, UnitTable, blob_path
+from appliance.config import DicomwebDestination, NetworkTable, UnitConfig, UnitTable, blob_path
 from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.limits import LimitSet
-from appliance.domain.values import Evidence, OutboxItem
+from appliance.domain.values import Evidence, LinkKind, OutboxItem
+from appliance.live import read_live
 from appliance.store import commands
 from appliance.store.connect import Store, data_version, migrate, open_unit, write
 from appliance.store.errors import StoreError, StoreFault
 from appliance.store.intake import keep_instances
 from sync.adapters.base import Attempt, Checked, SendItem, Sent
+from sync.adapters.network import Network
 from sync.core.effects import Record
 from sync.records import apply_records
 from sync.runner import Runner
@@ -117,10 +119,11 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @contextmanager
-def delivering(stage: Stage, destination: MadeDestination) -> Iterator[None]:
+def delivering(stage: Stage, destination: MadeDestination, network: Callable[[], Network] = Network) -> Iterator[None]:
     """The runner in a thread for as long as the block lasts."""
     stop = threading.Event()
-    thread = threading.Thread(target=Runner(stage.config, [destination], SystemClock(), stop).run, daemon=True)
+    runner = Runner(stage.config, [destination], SystemClock(), stop, network=network)
+    thread = threading.Thread(target=runner.run, daemon=True)
     thread.start()
     try:
         yield
@@ -301,3 +304,35 @@ def replace_destination(stage: Stage, name: str) -> Stage:
     """The same unit with another destination in its configuration."""
     table = DicomwebDestination(name=name, url="http://127.0.0.1:1/none")
     return Stage(msgspec.structs.replace(stage.config, destination=(table,)), stage.store)
+
+
+def link_kind(stage: Stage) -> str:
+    return str((read_live(stage.config.run_dir, "sync", SystemClock()) or {}).get("link_kind", ""))
+
+
+def test_network_that_comes_up_is_tried_at_once_and_its_kind_is_known(stage: Stage) -> None:
+    patient = replace(stage, config=msgspec.structs.replace(stage.config, limits=LimitSet(backoff_s_first=300.0)))
+    destination = MadeDestination(down=Failure(FailureKind.LINK, "unreachable", "The centre is not reachable."))
+    network = [Network(LinkKind.WIFI)]
+    stage.keep(1)
+    with delivering(patient, destination, lambda: network[0]):
+        wait_for(lambda: link_kind(stage) == "wifi" and is_down(stage), "the link to be down", 10)
+        destination.down = None
+        network[0] = Network(LinkKind.SIM, up_count=1)
+        wait_for(lambda: all_confirmed(stage), "the picture to be delivered long before the back-off ends", 30)
+        wait_for(lambda: link_kind(stage) == "sim", "the kind to be shown", 10)
+
+
+def test_configured_kind_stays_whatever_the_network_is(stage: Stage) -> None:
+    dish = replace(stage, config=msgspec.structs.replace(stage.config, network=NetworkTable(kind="satellite")))
+    network = [Network(LinkKind.WIFI)]
+    with delivering(dish, MadeDestination(), lambda: network[0]):
+        wait_for(lambda: link_kind(stage) == "satellite", "the configured kind", 10)
+        network[0] = Network(LinkKind.SIM)
+        stage.keep(1)
+        wait_for(lambda: all_confirmed(stage), "the picture to be delivered", 30)
+    assert link_kind(stage) == "satellite"
+
+
+def is_down(stage: Stage) -> bool:
+    return query(stage.config.unit_db, "SELECT state FROM link") == [("down",)]

@@ -10,23 +10,30 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.limits import LimitSet
-from appliance.domain.values import Evidence, ItemState, OutboxItem, Priority, Receipt
-from sync.core.effects import CloseTransfer, MoveItem, OpenTransfer, StartTransfer
+from appliance.domain.values import Evidence, ItemState, LinkKind, OutboxItem, Priority, Receipt, TrafficClass
+from sync.core.allowance import Hours, LinkRule
+from sync.core.effects import CloseTransfer, MoveItem, OpenTransfer, StartTransfer, Step
 from sync.core.engine import Engine
 from sync.core.events import (
+    BytesMoved,
     CandidatesOffered,
+    ClockSeen,
     CommandGiven,
     DeadlineReached,
     Event,
     ItemAccepted,
+    ItemAnnounced,
     ItemFailed,
     ItemUnverified,
     ItemVerified,
     LinkChanged,
+    LinkKindChanged,
+    NetworkCameUp,
     Prepared,
     PrepareFailed,
     RecheckWanted,
     Restarted,
+    RoundTripSeen,
     SentOffered,
     StateLost,
     TransferEnded,
@@ -37,7 +44,11 @@ from sync.core.machine import ItemEvent, move
 from sync.core.policy import Policy
 
 SHA = "a" * 64
-LIMITS = LimitSet(transfer_item_count_max=3, candidate_count_max=4, backoff_item_count_max=4)
+LIMITS = LimitSet(transfer_item_count_max=3, announce_item_count_max=3, candidate_count_max=4, backoff_item_count_max=4)
+RULES = {
+    LinkKind.SIM: LinkRule(budget_bytes_per_day=1000),
+    LinkKind.SATELLITE: LinkRule(hours=(Hours(0.0, 3600.0, frozenset({TrafficClass.FULL, TrafficClass.PREVIEW})),)),
+}
 digests = st.sampled_from([SHA, "b" * 64])
 small = st.integers(min_value=0, max_value=5)
 names = st.sampled_from(["north", "south", "nowhere"])
@@ -61,6 +72,7 @@ items = st.builds(
     sha256=digests,
     queued_at_s=st.floats(min_value=0, max_value=2e9),
     attempt_count=st.integers(min_value=0, max_value=10_000),
+    announced=st.booleans(),
 )
 lists = st.lists(items, max_size=6).map(tuple)
 receipts = st.builds(
@@ -88,6 +100,19 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(LinkChanged, names, st.booleans(), maybe_failures),
     st.builds(CommandGiven, small, kinds, lists, st.just("nurse")),
     st.builds(StateLost, items),
+    st.builds(ItemAnnounced, small, small),
+    st.builds(BytesMoved, names, small, st.integers(-1, 3000), st.floats(allow_nan=True, allow_infinity=True)),
+    st.builds(RoundTripSeen, names, st.floats(allow_nan=True, allow_infinity=True)),
+    st.builds(LinkKindChanged, st.sampled_from(LinkKind)),
+    st.just(NetworkCameUp()),
+    st.builds(
+        ClockSeen,
+        st.floats(min_value=0, max_value=4e9),
+        st.sampled_from(["2026-11-22", "2026-11-23"]),
+        st.floats(min_value=0, max_value=86_400, exclude_max=True),
+        st.booleans(),
+        st.lists(st.tuples(st.sampled_from(LinkKind), st.integers(0, 2000)), max_size=2).map(tuple),
+    ),
 )
 
 
@@ -96,7 +121,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.engine = Engine(Policy(limits=LIMITS, jitter_seed=1))
+        self.engine = Engine(Policy(limits=LIMITS, jitter_seed=1, announcing=frozenset({"south"}), link_rules=RULES))
         self.now = 0.0
         self.open_transfers: set[int] = set()
         self.transfer_id_last = 0
@@ -134,10 +159,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.now += wait_s
         self.feed(event)
 
-    @rule(offered=lists)
-    def good_candidates_are_offered(self, offered: tuple[OutboxItem, ...]) -> None:
+    @rule(offered=lists, destination=st.sampled_from(["north", "south"]))
+    def good_candidates_are_offered(self, offered: tuple[OutboxItem, ...], destination: str) -> None:
+        self.feed(LinkChanged(destination, True))
         self.feed(WorkArrived())
-        self.feed(CandidatesOffered("north", offered))
+        self.feed(CandidatesOffered(destination, offered))
         for item in offered:
             self.feed(Prepared(item.item_id))
 
@@ -157,8 +183,12 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         for lane in self.engine.state.lanes.values():
-            assert len(lane.batches) <= 1
-            assert sum(len(batch.items) for batch in lane.batches) <= LIMITS.transfer_item_count_max
+            steps = [batch.step for batch in lane.batches]
+            assert steps.count(Step.FULL) <= self.engine.policy.transfer_count_per_destination_max
+            places = self.engine.policy.announce_count_per_destination_max if lane.announces else 0
+            assert steps.count(Step.ANNOUNCE) <= places
+            assert max((len(batch.items) for batch in lane.batches), default=0) <= LIMITS.transfer_item_count_max
+            assert len(lane.rates_left) <= len(LinkKind)
             assert len(lane.backoff) <= LIMITS.backoff_item_count_max
             assert len(lane.proof.fresh) <= LIMITS.candidate_count_max
         assert set(self.engine.state.wishes) <= {

@@ -30,6 +30,14 @@ from sync.core.retry import BackoffList
 from sync.core.state import Turn
 from tests.simulation import model_store, runner, world
 from tests.simulation.centre import transient
+from tests.simulation.correction_bugs import (
+    a_correction_leaves_it_confirmed,
+    content_changes_under_an_attempt,
+    proofs_of_the_old_content_are_still_asked_for,
+    undo_takes_back_what_was_seen,
+    what_comes_late_undoes_a_correction,
+    what_is_confirmed_is_not_corrected,
+)
 from tests.simulation.gateway_bugs import (
     a_preview_that_cannot_be_made_blocks_its_item,
     a_proof_of_any_epoch_counts,
@@ -386,6 +394,12 @@ BUGS = (
     _bug(the_oldest_never_has_its_turn, "starves"),
     _bug(it_is_always_the_turn_of_the_oldest, "stat-waits"),
     _bug(gateway_keeps_nothing_of_a_cut_append, "sent-again"),
+    _bug(what_comes_late_undoes_a_correction, "outdated"),
+    _bug(what_is_confirmed_is_not_corrected, "not-corrected"),
+    _bug(a_correction_leaves_it_confirmed, "illegal-move", "raised"),
+    _bug(content_changes_under_an_attempt, "act-before-commit"),
+    _bug(proofs_of_the_old_content_are_still_asked_for, "raised", "idle"),
+    _bug(undo_takes_back_what_was_seen, "not-delivered"),
 )
 
 

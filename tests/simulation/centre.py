@@ -75,6 +75,8 @@ class Centre:
     proved: dict[str, float] = field(default_factory=dict)
     """When it last truly proved to hold our bytes, by SOP Instance UID."""
     received_count: int = 0
+    overwrites: bool = False
+    """What comes under a known UID takes the place of what was there; others keep the first."""
 
     def feels(self, mood: str) -> bool:
         share = self.moods.get(mood)
@@ -96,7 +98,7 @@ class Centre:
             if answer is not None:
                 return answer
         self.received_count += 1
-        if item.sop_instance_uid not in self.held:
+        if item.sop_instance_uid not in self.held or self.overwrites:
             self._take(item.sop_instance_uid, OTHER if self.feels("other-bytes") else sha256, now)
         if self.feels("silent") or self.feels("lost-reply"):
             return Answer(silent=True)
@@ -128,7 +130,8 @@ class Centre:
     def sync(self, now: float) -> None:
         """Everything received so far becomes durable."""
         for uid, sha256 in self.unsynced.items():
-            self.held.setdefault(uid, (sha256, now))
+            if uid not in self.held or (self.overwrites and self.held[uid][0] != sha256):
+                self.held[uid] = (sha256, now)
         self.unsynced.clear()
 
     def crash(self) -> None:
@@ -139,8 +142,8 @@ class Centre:
         self.unsynced.clear()
         self.held = {uid: kept for uid, kept in self.held.items() if kept[1] <= now - age_s}
 
-    def prove(self, item: OutboxItem, now: float) -> Look:
-        """Asked to show one instance."""
+    def prove(self, item: OutboxItem, now: float, earlier: tuple[str, ...] = ()) -> Look:
+        """Asked to show one instance; what it was before means nothing to a PACS."""
         uid = item.sop_instance_uid
         if self.feels("no-proof"):
             return Look(failure=transient("commitment-pending"))

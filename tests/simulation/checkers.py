@@ -50,6 +50,7 @@ LEGAL_MOVES = frozenset(
         *((_S.CONFIRMED, to) for to in (_S.PENDING, _S.REJECTED)),
         *((_S.HELD, to) for to in (_S.PENDING, _S.REJECTED)),
         (_S.REJECTED, _S.PENDING),
+        *((state, state) for state in (_S.PENDING, _S.HELD)),  # with another content
     }
 )
 """The table once more, by hand: which states may follow which, whatever the reason."""
@@ -85,7 +86,8 @@ class Checkers:
             if isinstance(effect, ProbeLink):
                 self._rate(self.probes, effect.destination, PROBES_PER_MINUTE_MAX, "probes")
             if isinstance(effect, MoveItem):
-                if (effect.from_state, effect.to_state) not in LEGAL_MOVES:
+                same = effect.from_state is effect.to_state
+                if (effect.from_state, effect.to_state) not in LEGAL_MOVES or same > (effect.revision_id is not None):
                     raise Violation("illegal-move", f"{effect}")
             elif isinstance(effect, NeedCandidates):
                 action_count += 1
@@ -110,8 +112,9 @@ class Checkers:
                 raise Violation("unbounded", f"lane {lane.destination} remembers too much")
 
     def _in_flight_max(self) -> int:
-        limits = self.world.policy.limits
-        return max(limits.transfer_item_count_max, limits.announce_item_count_max) + limits.announce_item_count_max
+        policy, limits = self.world.policy, self.world.policy.limits
+        previews = policy.announce_count_per_destination_max * limits.announce_item_count_max
+        return policy.transfer_count_per_destination_max * limits.transfer_item_count_max + previews
 
     def _rate(self, marks: dict[str, deque[float]], destination: str, count_max: int, what: str) -> None:
         times = marks.setdefault(destination, deque())
@@ -145,7 +148,7 @@ class Checkers:
                     raise Violation("journal", f"item {record.item_id} moved without a journal row")
                 if row.item.state is ItemState.CONFIRMED:
                     self._confirmed(row.item)
-                if row.damaged and row.item.state in (ItemState.SENDING, ItemState.SENT):
+                if row.damaged and not row.item.revision_id and row.item.state in (ItemState.SENDING, ItemState.SENT):
                     raise Violation("damaged", f"item {record.item_id} is sent although its bytes are damaged")
             elif isinstance(record, KeepReceipt) and store.rows[record.item_id].item.state is ItemState.SENT:
                 raise Violation("receipt", f"item {record.item_id} has a receipt and is not confirmed")
@@ -195,6 +198,9 @@ class Checkers:
         gateway = self.world.centres[action.destination]
         if not isinstance(gateway, Gateway) or self.world.store.epochs.get(gateway.name) != gateway.epoch:
             return
+        lane = self.world.engine.state.lanes[action.destination]
+        if any(b.transfer_id == action.transfer_id and b.epoch not in ("", gateway.epoch) for b in lane.batches):
+            return  # the centre was restored between the decision and now
         for item in action.items:
             given_up = item.attempt_count >= self.world.policy.limits.announce_attempt_count_max
             if item.announced and not given_up and item.sop_instance_uid not in gateway.told:
@@ -239,6 +245,9 @@ class Checkers:
     def _no_stat_waits(self, item: OutboxItem) -> None:
         if self.world.store.rows[item.item_id].item.priority is Priority.STAT:
             return
+        lane = self.world.engine.state.lanes.get(item.destination)
+        if lane is None or lane.asked:
+            return  # it may have become STAT a moment ago: the answer brings it, and everything makes way
         waiting = self._stat_that_waits(item.destination, STAT_WAITS_S_MAX)
         if waiting is not None:
             raise Violation("stat-waits", f"STAT item {waiting} waits while a routine one is sent")
@@ -258,6 +267,8 @@ class Checkers:
 
     def _is_eligible(self, item_id: int, lane: Lane) -> bool:
         row = self.world.store.rows[item_id]
+        if row.item.revision_id != row.wanted_revision_id:
+            return False  # it is moved on first
         return row.notified_mono_s is not None and item_id not in lane.backoff and lane.batch_of(item_id) is None
 
     def nothing_is_forgotten(self) -> None:
@@ -294,6 +305,8 @@ class Checkers:
             item, centre = row.item, self.world.centres[row.item.destination]
             if item.state is not ItemState.CONFIRMED or row.receipt is None:
                 raise Violation("evicted", f"item {item.item_id} is {item.state}")
+            if item.revision_id != row.wanted_revision_id:
+                raise Violation("evicted", f"the correction of item {item.item_id} was not delivered")
             if row.rechecked_at_s is None:
                 raise Violation("evicted", f"item {item.item_id} was never checked again")
             kept = centre.held.get(sop_instance_uid)
@@ -311,8 +324,9 @@ class Checkers:
                 kept = world.centres[row.item.destination].held.get(uid)
                 if kept is None or kept[0] != row.item.sha256:
                     raise Violation("lost", f"{row.item.destination} lacks the evicted item {row.item.item_id}")
-            elif world.blobs.get(uid) != row.item.sha256 and uid not in world.flipped:
+            elif world.blobs.get(uid) != world.store.original_sha256(row) and uid not in world.flipped:
                 raise Violation("lost", f"the bytes of item {row.item.item_id} are gone")
+        world.corrections.nothing_lost()
 
     def all_delivered(self) -> None:
         """At the end: confirmed, or set aside because its bytes are damaged here."""
@@ -321,6 +335,7 @@ class Checkers:
             if not world.is_settled(row):
                 text = f"item {row.item.item_id} is {row.item.state} after {world.now:.0f} s; {row.failure}"
                 raise Violation("not-delivered", text)
+        world.corrections.all_corrected()
         world.traffic.all_delivered()
         if world.store.open_commands:
             raise Violation("command", f"commands {sorted(world.store.open_commands)} were never finished")

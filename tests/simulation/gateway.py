@@ -50,6 +50,12 @@ class Gateway:
     """Digest and when it will be in the PACS, by SOP Instance UID."""
     receipts: dict[str, list[str]] = field(default_factory=dict)
     """The epochs of all receipts ever given, by SOP Instance UID: what a replay can bring back."""
+    before: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    """Every content that the PACS held, as ``held``; what a backup may bring back."""
+    replaced: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Contents of instances of which a later one was told, and since when."""
+    finished: list[tuple[str, str]] = field(default_factory=list)
+    """Every content that was ever whole here."""
     life: int = 1
     lost_bytes: bool = False
     """It gave something up that had arrived; whoever counts bytes sent again stops counting."""
@@ -62,8 +68,12 @@ class Gateway:
         share = self.moods.get(mood)
         return share is not None and self.rng.random() < share
 
-    def welcome(self, item: OutboxItem) -> Failure | None:
-        """A manifest that names the item; what stands against it."""
+    def welcome(self, item: OutboxItem, earlier: tuple[str, ...], now: float) -> Failure | None:
+        """A manifest that names the item and what it replaces; what stands against it."""
+        if self.feels("late") and self.finished:  # what a network brings once more, long after it was sent
+            self._begin_rebuilding(*self.rng.choice(self.finished), now)
+        for sha256 in earlier:
+            self.replaced.setdefault((item.sop_instance_uid, sha256), now)
         poison = self.poisons.get(item.sop_instance_uid)
         if poison in ("busy", "error"):
             return transient(f"http-{poison}")
@@ -112,17 +122,29 @@ class Gateway:
             self.lost_bytes = True
             return transient("digest-mismatch")
         part.synced_bytes = part.arrived_bytes
-        uid = item.sop_instance_uid
-        if uid not in self.held and uid not in self.rebuilding:
-            self.rebuilding[uid] = (item.sha256, now + self.rng.choice(REBUILD_S))
+        self.finished.append((item.sop_instance_uid, item.sha256))
+        self._begin_rebuilding(item.sop_instance_uid, item.sha256, now)
         return None
 
+    def is_replaced(self, uid: str, sha256: str) -> bool:
+        """Whether a later content of this instance was told."""
+        return (uid, sha256) in self.replaced
+
+    def _begin_rebuilding(self, uid: str, sha256: str, now: float) -> None:
+        """Unless it is there, or on its way, or replaced, or what is there is something else."""
+        known = self.rebuilding.get(uid, self.held.get(uid))
+        if not self.is_replaced(uid, sha256) and (known is None or self.is_replaced(uid, known[0])):
+            self.rebuilding[uid] = (sha256, now + self.rng.choice(REBUILD_S))
+
     def settle(self, now: float) -> None:
-        """Whatever was rebuilt by now is in the PACS."""
+        """Whatever was rebuilt by now is in the PACS, in the place of what it replaces."""
         for uid, (sha256, ready_at) in list(self.rebuilding.items()):
             if ready_at <= now:
-                self.held[uid] = (sha256, ready_at)
                 del self.rebuilding[uid]
+                kept = self.held.get(uid)
+                if not self.is_replaced(uid, sha256) and (kept is None or self.is_replaced(uid, kept[0])):
+                    self.held[uid] = (sha256, ready_at)
+                    self.before.setdefault(uid, []).append(self.held[uid])
 
     def crash(self) -> None:
         """What was not synced goes; what was complete is rebuilt anew, since its parts are there."""
@@ -133,14 +155,16 @@ class Gateway:
     def restore(self, now: float, age_s: float) -> None:
         """Back to the backup that was taken ``age_s`` ago; whoever restores it names a new epoch."""
         self.settle(now)
-        self.held = {uid: kept for uid, kept in self.held.items() if kept[1] <= now - age_s}
+        self.before = {uid: [kept for kept in all_ if kept[1] <= now - age_s] for uid, all_ in self.before.items()}
+        self.held = {uid: all_[-1] for uid, all_ in self.before.items() if all_}
+        self.replaced = {told: since for told, since in self.replaced.items() if since <= now - age_s}
         self.told = {uid: since for uid, since in self.told.items() if since <= now - age_s}
         self.rebuilding.clear()
         self.parts.clear()
         self.lost_bytes = True
         self.life += 1
 
-    def prove(self, item: OutboxItem, now: float) -> Look:
+    def prove(self, item: OutboxItem, now: float, earlier: tuple[str, ...] = ()) -> Look:
         """Asked for a receipt that is worth something now."""
         self.settle(now)
         uid = item.sop_instance_uid
@@ -151,7 +175,9 @@ class Gateway:
         if uid in self.rebuilding:
             return Look(failure=transient("receipt-pending"))
         kept = self.held.get(uid)
-        if kept is None:
+        if self.is_replaced(uid, item.sha256):
+            return Look(failure=permanent("superseded"))
+        if kept is None or kept[0] in earlier:
             return Look(failure=transient("absent"), absent=True)
         if kept[0] != item.sha256:
             return Look(failure=permanent("digest-conflict"))

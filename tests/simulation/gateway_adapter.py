@@ -83,7 +83,7 @@ class Talking:
         if self.position == len(self.action.items):
             self._end(None)
             return
-        found_sha256 = world.blobs.get(self.item.sop_instance_uid, "")
+        found_sha256 = world.corrections.file_of(self.item)
         if not self.runner.finds_good(found_sha256, self.item.sha256):
             self._failed(transient("digest-mismatch"))
             return
@@ -125,7 +125,8 @@ class Talking:
         if end is not None:
             self._end(end)
             return
-        failure = gateway.welcome(item)
+        world = self.runner.world
+        failure = gateway.welcome(item, world.store.earlier_digests(item), world.now)
         if failure is not None:
             self._failed(failure)
         elif self.action.step is Step.ANNOUNCE:

@@ -17,7 +17,7 @@ from sync.core.events import (
     ItemAnnounced,
 )
 from sync.core.machine import ItemEvent
-from sync.core.state import Batch, Turn
+from sync.core.state import Batch, Lane, Turn
 from tests.simulation import gateway_adapter
 from tests.simulation.model_store import ModelStore
 from tests.simulation.planting import handler, nothing
@@ -102,7 +102,12 @@ def a_preview_that_cannot_be_made_blocks_its_item() -> Iterator[None]:
 
 @contextmanager
 def previews_wait_in_line() -> Iterator[None]:
-    with patch.object(delivery, "_go_beside", nothing):
+    may_begin = delivery._may_begin
+
+    def changed(turn: Turn, lane: Lane, item: OutboxItem) -> bool:
+        return may_begin(turn, lane, item) and (item.announced or not lane.batches)
+
+    with patch.object(delivery, "_may_begin", changed):
         yield
 
 

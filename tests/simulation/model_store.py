@@ -45,6 +45,7 @@ class Row:
     receipt_clock_trusted: bool = True
     rechecked_at_s: float | None = None
     damaged: bool = False
+    wanted_revision_id: int = 0
     notified_mono_s: float | None = None
     """When the engine of this boot was told that it waits."""
 
@@ -57,6 +58,7 @@ class Line:
     event: str
     from_state: ItemState
     to_state: ItemState
+    revision_id: int | None = None
 
 
 @dataclass(slots=True)
@@ -75,6 +77,10 @@ class ModelStore:
     usage: dict[tuple[str, LinkKind], int] = field(default_factory=dict)
     """Bytes by day and kind of link."""
     coded_bytes: dict[int, int] = field(default_factory=dict)
+    contents: dict[str, dict[int, tuple[str, int]]] = field(default_factory=dict)
+    """Digest and size of every revision of the corrected instances, by SOP Instance UID and revision."""
+    revision_id_last: int = 0
+    undone: set[int] = field(default_factory=set)
 
     def add(self, item: OutboxItem) -> None:
         """Intake's transaction."""
@@ -100,7 +106,8 @@ class ModelStore:
                 case NoteFailure(item_id, failure):
                     self.rows[item_id].failure = failure
                 case NoteDamage(item_id, _):
-                    self.rows[item_id].damaged = True
+                    row = self.rows[item_id]
+                    row.damaged = row.damaged or not row.item.revision_id
                 case SetPriority(item_ids, priority, _):
                     for item_id in item_ids:
                         row = self.rows[item_id]
@@ -130,7 +137,8 @@ class ModelStore:
         confirms = record.to_state is ItemState.CONFIRMED
         if confirms and receipt is None:
             raise Refused(f"item {record.item_id} confirmed without a receipt")
-        if row.item.state is not record.from_state:
+        outdated = row.item.revision_id != row.wanted_revision_id
+        if row.item.state is not record.from_state or (outdated and record.to_state is ItemState.ENCODING):
             return False
         if confirms and receipt is not None:
             if not self._receipt_fits(row.item, receipt):
@@ -140,14 +148,76 @@ class ModelStore:
             row.rechecked_at_s = None
         announced = row.item.announced if record.announced is None else record.announced
         row.item = replace(row.item, state=record.to_state, attempt_count=record.attempt_count, announced=announced)
+        if record.revision_id is not None:
+            self._set_content(row, record)
         row.failure = record.failure
         waiting = self.waiting[row.item.destination]
         if record.to_state in (ItemState.PENDING, ItemState.READY):
             waiting[record.item_id] = row
         else:
             waiting.pop(record.item_id, None)
-        self.journal.append(Line(record.item_id, record.event, record.from_state, record.to_state))
+        line = Line(record.item_id, record.event, record.from_state, record.to_state, record.revision_id)
+        self.journal.append(line)
         return True
+
+    def _set_content(self, row: Row, record: MoveItem) -> None:
+        if record.to_state not in (ItemState.PENDING, ItemState.HELD):
+            raise Refused(f"item {record.item_id} becomes another one while it is {record.to_state}")
+        assert record.revision_id is not None
+        sha256, size_bytes = self.contents[row.item.sop_instance_uid][record.revision_id]
+        row.item = replace(row.item, revision_id=record.revision_id, sha256=sha256, size_bytes=size_bytes)
+
+    def revise(self, sop_instance_uid: str, sha256: str, size_bytes: int) -> int:
+        """A person's correction of one instance is committed; the id of its revision."""
+        self.revision_id_last += 1
+        for row in self.rows.values():
+            if row.item.sop_instance_uid == sop_instance_uid:
+                known = self.contents.setdefault(sop_instance_uid, {0: (row.item.sha256, row.item.size_bytes)})
+                known[self.revision_id_last] = (sha256, size_bytes)
+                row.wanted_revision_id = self.revision_id_last
+        return self.revision_id_last
+
+    def undo(self, sop_instance_uid: str) -> None:
+        """Take the latest revision of an instance back, unless a destination may have seen it."""
+        rows = [row for row in self.rows.values() if row.item.sop_instance_uid == sop_instance_uid]
+        revision_id = rows[0].wanted_revision_id
+        if revision_id == 0 or any(self._may_be_seen(row, revision_id) for row in rows):
+            return
+        self.undone.add(revision_id)
+        standing = max(each for each in self.contents[sop_instance_uid] if each not in self.undone)
+        for row in rows:
+            row.wanted_revision_id = standing
+
+    def _may_be_seen(self, row: Row, revision_id: int) -> bool:
+        waits = row.item.state in (ItemState.PENDING, ItemState.HELD, ItemState.REJECTED)
+        if row.item.revision_id == revision_id and not waits:
+            return True
+        is_there = False
+        for line in self.journal:
+            if line.item_id == row.item.item_id:
+                is_there = is_there or line.revision_id == revision_id
+                if is_there and line.event == "started":
+                    return True
+        return False
+
+    def unrevised(self) -> tuple[Row, ...]:
+        """As ``appliance.store.revisions.unrevised``."""
+        return tuple(row for row in self.rows.values() if row.item.revision_id != row.wanted_revision_id)
+
+    def original_sha256(self, row: Row) -> str:
+        """Digest of what the modality sent."""
+        known = self.contents.get(row.item.sop_instance_uid)
+        return known[0][0] if known else row.item.sha256
+
+    def wanted_sha256(self, row: Row) -> str:
+        """Digest of the latest revision."""
+        known = self.contents.get(row.item.sop_instance_uid)
+        return known[row.wanted_revision_id][0] if known else row.item.sha256
+
+    def earlier_digests(self, item: OutboxItem) -> tuple[str, ...]:
+        """As ``appliance.store.revisions.earlier_digests``: ids of one instance's revisions only grow."""
+        known = self.contents.get(item.sop_instance_uid, {})
+        return tuple(sha256 for number, (sha256, _) in known.items() if number < item.revision_id)
 
     def _note_epoch(self, destination: str, epoch: str) -> None:
         before = self.epochs.get(destination, "")
@@ -177,7 +247,7 @@ class ModelStore:
         found = []
         for item_id, row in self.waiting.get(destination, {}).items():
             rank = ranks.get(traffic_class(row.item, announces))
-            if rank is not None and item_id not in left_out:
+            if rank is not None and item_id not in left_out and row.item.revision_id == row.wanted_revision_id:
                 tries = row.item.attempt_count if least_tried_first else 0
                 found.append((rank, tries, *_age(row.item), row.item))
         found.sort(key=lambda each: each[:-1])

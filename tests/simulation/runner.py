@@ -43,6 +43,7 @@ from sync.core.events import (
     LinkKindChanged,
     Prepared,
     PrepareFailed,
+    RevisionWanted,
     SentOffered,
     StateLost,
     TransferEnded,
@@ -50,6 +51,7 @@ from sync.core.events import (
     WorkArrived,
 )
 from tests.simulation.centre import Answer, Centre, link_failure, permanent, transient
+from tests.simulation.corrections import TOLD_S
 from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_adapter import Talking
 
@@ -71,6 +73,8 @@ class RunnerModel:
     """A commit failed and is tried again later; or the start has not succeeded yet."""
     busy: bool = False
     started: bool = False
+    telling: bool = False
+    """Of revisions that are not moved on to yet; again in a moment."""
     retry_count: int = 0
     cancelled: set[int] = field(default_factory=set)
     epochs: dict[str, str] = field(default_factory=dict)
@@ -91,6 +95,7 @@ class RunnerModel:
         self.feed(self.world.restarted_event())
         if self.world.runner is self:
             self.look_for_commands()
+            self.look_for_revisions()
 
     def tell_the_clock(self) -> None:
         """Now and every few minutes: what it says, and what stands in the store of this day's bytes."""
@@ -122,6 +127,20 @@ class RunnerModel:
             if event is not None and self.world.runner is self:
                 self.feed(event)
                 self._drain()
+
+    def look_for_revisions(self) -> None:
+        """Tell what is still about an earlier content, until nothing is."""
+        if not self.started or self.world.runner is not self or self.telling:
+            return
+        for row in () if self.stuck else self.world.store.unrevised():
+            self.feed(RevisionWanted(row.item, row.wanted_revision_id, "nurse"))
+        if self.world.store.unrevised():
+            self.telling = True
+            self.world.later(TOLD_S, self._tell_revisions_again)
+
+    def _tell_revisions_again(self) -> None:
+        self.telling = False
+        self.look_for_revisions()
 
     def _again(self, action: Callable[[], None]) -> None:
         self.retry_count += 1
@@ -265,7 +284,7 @@ class RunnerModel:
         uid = item.sop_instance_uid
         if uid in self.world.unreadable:
             self.feed(PrepareFailed(item.item_id, transient("read-error")))
-        elif not bytes_are_good(self.world.blobs.get(uid, ""), item.sha256):
+        elif not bytes_are_good(self.world.corrections.file_of(item), item.sha256):
             self.feed(PrepareFailed(item.item_id, permanent("digest-mismatch")))
         else:
             self.feed(Prepared(item.item_id))
@@ -303,7 +322,8 @@ class RunnerModel:
 
     def _show(self, item: OutboxItem) -> bool:
         """Ask for one item and report; False when the centre answered that it lacks it."""
-        look = self.world.centres[item.destination].prove(item, self.world.now)
+        earlier = self.world.store.earlier_digests(item)
+        look = self.world.centres[item.destination].prove(item, self.world.now, earlier)
         if look.evidence is not None:
             receipt = Receipt(look.destination, look.sop_instance_uid, look.evidence.sha256, look.evidence)
             self.feed(ItemVerified(item.item_id, receipt))
@@ -335,7 +355,7 @@ class Sending:
             return
         path = world.paths[action.destination]
         item = action.items[self.position]
-        found_sha256 = world.blobs.get(item.sop_instance_uid, "")
+        found_sha256 = world.corrections.file_of(item)
         if not bytes_are_good(found_sha256, item.sha256):  # they rotted after they were prepared
             self.runner.feed(ItemFailed(action.transfer_id, item.item_id, transient("digest-mismatch")))
             self._go_on()

@@ -31,6 +31,9 @@ MOODS = (
 )
 """What may be wrong with a centre; each acts on a message with the probability that the happening carries."""
 
+LATE = "late"
+"""A gateway gets once more what was sent to it long ago."""
+
 POISONS = ("busy", "break-link", "end-attempt", "error", "lost")
 """What one instance may always cause until the centre is mended."""
 
@@ -76,7 +79,7 @@ class Script:
 
 def draw(seed: int) -> Script:
     """The script of ``seed``: old destinations in some, gateways in others, both in the rest."""
-    script = draw_plain(seed)
+    script = _with_corrections(draw_plain(seed))
     rng = random.Random(f"gateways {seed}")  # dice of its own: the scripts from before there were gateways stay
     gateways = tuple(name for name in script.destinations if rng.random() < 0.6)
     if not gateways:
@@ -91,6 +94,29 @@ def draw(seed: int) -> Script:
         happenings.extend(_kinds(rng))
     ordered = tuple(sorted(happenings, key=lambda happening: happening.at_s))
     return replace(script, happenings=ordered, gateways=gateways, rules=rules)
+
+
+def _with_corrections(script: Script) -> Script:
+    """People correct studies in one run of three, again and again, some of it while trouble meets."""
+    rng = random.Random(f"corrections {script.seed}")
+    if rng.random() >= 0.35:
+        return script
+    made = [
+        Happening(
+            _at(rng), rng.choice(("correct", "correct", "undo")), name=rng.choice(("one", "all")), number=rng.random()
+        )
+        for _ in range(rng.randint(1, 8))
+    ]
+    if rng.random() < 0.5:  # while items are on their way from one state to the next
+        start_s = rng.choice((0.0, 0.05, 300.0, 2000.0))
+        made += [
+            Happening(round(start_s + 0.013 * step, 3), "correct", name="one", number=rng.random())
+            for step in range(rng.randint(5, 40))
+        ]
+    if rng.random() < 0.5:
+        start_s, end_s = _span(rng, 3000.0)
+        made.append(Happening(start_s, "mood", rng.choice(script.destinations), LATE, 0.5, end_s))
+    return replace(script, happenings=tuple(sorted((*script.happenings, *made), key=lambda each: each.at_s)))
 
 
 def draw_plain(seed: int) -> Script:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from appliance.domain.values import ItemState, LinkKind, OutboxItem, Priority
+from appliance.domain.values import ItemState, LinkKind, OutboxItem, Priority, TrafficClass
+from sync.core.allowance import Hours, LinkRule
 from sync.core.effects import StartTransfer, Step
 from sync.core.events import ClockSeen, Event, LinkKindChanged
 from sync.core.state import Batch
@@ -150,6 +151,8 @@ class TrafficChecks:
 
     def may_be_stopped(self, item: OutboxItem) -> bool:
         """Whether the rules of this link may keep an item waiting now; in doubt yes."""
+        if self.world.now - self.changed_s <= self.world.policy.limits.link_kind_settle_s:
+            return True
         rule = self._rule()
         return rule is not None and (item.priority is not Priority.STAT or rule.budget_stops_stat)
 
@@ -192,6 +195,13 @@ class TrafficChecks:
             allowed = WINDOW_BYTES * self.cut_count.get(name, 0) + APPEND_BYTES_MAX * world.start_over_count
             if again > allowed:
                 raise Violation("sent-again", f"{again} bytes went twice to {name}, {allowed} were in flight at cuts")
+
+
+def link_rule(rule: Rule) -> LinkRule:
+    """A script's rule as the engine is given it."""
+    stopped = frozenset(TrafficClass) if rule.budget_stops_stat else LinkRule().budget_classes
+    hours = () if rule.hours is None else (Hours(*rule.hours, frozenset({TrafficClass.FULL})),)
+    return LinkRule(budget_bytes_per_day=rule.budget_bytes, budget_classes=stopped, hours=hours)
 
 
 def _within(hours: tuple[float, float], second: float) -> bool:

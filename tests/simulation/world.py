@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from appliance.domain.limits import KIB, MIB, LimitSet
-from appliance.domain.values import ItemState, LinkKind, LocalState, OutboxItem, Priority, TrafficClass
-from sync.core.allowance import Hours, LinkRule
+from appliance.domain.values import ItemState, LinkKind, LocalState, OutboxItem, Priority
 from sync.core.engine import Engine
 from sync.core.events import (
     ClockSeen,
@@ -22,6 +21,7 @@ from sync.core.events import (
     Event,
     LinkChanged,
     LinkKindChanged,
+    NetworkCameUp,
     RecheckWanted,
     Restarted,
     WorkArrived,
@@ -30,12 +30,13 @@ from sync.core.policy import Policy
 from sync.core.retention import EvictionFacts, ProofFacts, RetentionPolicy, may_evict
 from tests.simulation.centre import OTHER, Centre, Path, link_failure
 from tests.simulation.checkers import Checkers, Violation
+from tests.simulation.corrections import Corrections
 from tests.simulation.gateway import Gateway
 from tests.simulation.gateway_adapter import Append
 from tests.simulation.model_store import ModelStore, Row
 from tests.simulation.runner import RunnerModel
-from tests.simulation.script import SCRIPT_S, Happening, Rule, Script
-from tests.simulation.traffic import TrafficChecks
+from tests.simulation.script import SCRIPT_S, Happening, Script
+from tests.simulation.traffic import TrafficChecks, link_rule
 
 LIMITS = LimitSet(
     transfer_item_count_max=4,
@@ -107,6 +108,7 @@ class World:
         self.runner = RunnerModel(self)
         self.check = Checkers(self)
         self.traffic = TrafficChecks(self)
+        self.corrections = Corrections(self)
         self.step_count = 0
         self._heap: list[tuple[float, int, int, Callable[[], None]]] = []
         self._order = 0
@@ -290,6 +292,7 @@ class World:
         """The unit drives out of the hospital's Wi-Fi, or the dish is unfolded."""
         self.link_kind = LinkKind(happening.name)
         self.runner.feed(LinkKindChanged(self.link_kind))
+        self.runner.feed(NetworkCameUp())
 
     def _on_stat_stream(self, happening: Happening) -> None:
         if self.now < happening.until_s:
@@ -353,6 +356,12 @@ class World:
 
         self.later(900.0, right_again, survives_cut=True)
 
+    def _on_correct(self, happening: Happening) -> None:
+        self.corrections.correct(happening)
+
+    def _on_undo(self, happening: Happening) -> None:
+        self.corrections.undo(happening)
+
     def _on_command(self, happening: Happening) -> None:
         if not self.study_count:
             return
@@ -385,6 +394,7 @@ class World:
                 self.check.evicted(uid)
                 self.evicted.add(uid)
                 del self.blobs[uid]
+                self.corrections.evicted(uid)
             else:
                 for row in (row for row in rows if row.item.state is ItemState.CONFIRMED):
                     wanted.setdefault(row.item.destination, []).append(row.item)
@@ -397,7 +407,7 @@ class World:
     def eviction_facts(self, uid: str, rows: list[Row]) -> EvictionFacts:
         """As ``ProofFacts`` asks: an age counts only between two moments at which the clock was trusted."""
         return EvictionFacts(
-            sha256=rows[0].item.sha256,
+            sha256=self.store.wanted_sha256(rows[0]),
             local_state=LocalState.CORRUPT if any(row.damaged for row in rows) else LocalState.PRESENT,
             kept_age_s=self.wall_s() - min(row.item.queued_at_s for row in rows),
             clock_trusted=self.clock_trusted,
@@ -424,7 +434,7 @@ class World:
         self.link_kind = LinkKind.WIRED
         self.runner.feed(LinkKindChanged(self.link_kind))
         self.unreadable.clear()
-        digests = {row.item.sop_instance_uid: row.item.sha256 for row in self.store.rows.values()}
+        digests = {row.item.sop_instance_uid: self.store.wanted_sha256(row) for row in self.store.rows.values()}
         for name, centre in self.centres.items():
             centre.heal(digests, self.now)
             self.paths[name].set_up(True)
@@ -447,12 +457,15 @@ class World:
         """Delivered, or set aside for good because the bytes here are damaged."""
         if row.item.state is ItemState.CONFIRMED:
             return True
-        return row.item.state is ItemState.REJECTED and row.damaged and row.item.sop_instance_uid in self.flipped
+        is_damaged = row.damaged and row.item.sop_instance_uid in self.flipped and not row.wanted_revision_id
+        return row.item.state is ItemState.REJECTED and is_damaged
 
     def is_done(self) -> bool:
         """Nothing is left to do."""
-        return not self.store.open_commands and all(
-            self.is_settled(row) and not self.is_stale(row) for row in self.store.rows.values()
+        return (
+            not self.store.open_commands
+            and not self.store.unrevised()
+            and all(self.is_settled(row) and not self.is_stale(row) for row in self.store.rows.values())
         )
 
     def is_stale(self, row: Row) -> bool:
@@ -465,13 +478,6 @@ class World:
             and row.item.sop_instance_uid not in self.evicted
             and not row.damaged
         )
-
-
-def link_rule(rule: Rule) -> LinkRule:
-    """A script's rule as the engine is given it."""
-    stopped = frozenset(TrafficClass) if rule.budget_stops_stat else LinkRule().budget_classes
-    hours = () if rule.hours is None else (Hours(*rule.hours, frozenset({TrafficClass.FULL})),)
-    return LinkRule(budget_bytes_per_day=rule.budget_bytes, budget_classes=stopped, hours=hours)
 
 
 def simulate(script: Script) -> World:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.values import ItemState, LinkState, LocalState, OutboxItem, Priority
 from appliance.orthanc.ledger import KeptBlob, Ledger
 from appliance.orthanc.part10 import Digests
-from appliance.store import commands, findings, instances, intake, outbox, transfers
+from appliance.store import commands, findings, instances, intake, outbox, rejections, revisions, transfers
 from appliance.store.connect import Store, migrate_one, open_door, open_unit, write
 from appliance.store.door import permit_purge
 from appliance.store.release import DOOR, UNIT
-from tests.store.made import HandClock, made_kept, made_receipt, made_stamp
+from tests.store.made import HandClock, digest_of, made_kept, made_receipt, made_stamp
 
 Statement = tuple[str, tuple[object, ...]]
 Transaction = tuple[Statement, ...]
@@ -76,9 +77,13 @@ class _UnitDay:
         self._chance = chance
         self._second = 0.0
         self._kept = 0
+        self._corrected = 0
 
     def run(self) -> None:
-        happenings = (self._intake, self._intake, self._move, self._move, self._move, self._attempt, self._person)
+        happenings = (
+            *(self._intake, self._intake, self._move, self._move, self._move),
+            *(self._attempt, self._person, self._correct),
+        )
         self._intake()
         for _ in range(30):
             self._second += self._chance.random() * 5
@@ -139,6 +144,50 @@ class _UnitDay:
             self._db, stamp, kind="feed-lag", subject_id="kept", sentence="Pictures wait.", severity="notice"
         )
         findings.clear_finding(self._db, stamp, kind="feed-lag", subject_id="kept")
+
+    def _correct(self) -> None:
+        """A person corrects a picture, the engine moves its duties on; now and then it is taken back, or rejected."""
+        stamp = made_stamp(self._second)
+        chosen = self._some_items(1)[0]
+        latest = revisions.latest_content(self._db, chosen.sop_instance_uid)
+        assert latest is not None
+        self._corrected += 1
+        digest = digest_of(f"revision {self._corrected}")
+        made = revisions.NewRevision(
+            chosen.sop_instance_uid, str(uuid.UUID(int=10**9 + self._corrected)), 1000, digest, digest, latest[0].sha256
+        )
+        action_id = revisions.add_correction(
+            self._db,
+            stamp,
+            kind="correct",
+            study_instance_uid=chosen.study_instance_uid,
+            before={"PatientID": "P1"},
+            after={"PatientID": "P2"},
+            reason="typed wrongly",
+            actor="technologist",
+            revisions=[made],
+            covers=True,
+        )
+        revisions.set_study_header(self._db, chosen.study_instance_uid, {"patient_id": f"P{self._corrected}"})
+        if self._chance.random() < 0.3 and not revisions.undo_fault(self._db, action_id):
+            revisions.undo_correction(self._db, stamp, action_id, "technologist")
+        with write(self._db):
+            for one in revisions.unrevised(self._db, 9):
+                if one.item.state not in (ItemState.ENCODING, ItemState.SENDING):
+                    outbox.move_item(
+                        self._db,
+                        stamp,
+                        one.item.item_id,
+                        one.item.state,
+                        ItemState.PENDING,
+                        "revised",
+                        attempt_count=0,
+                        revision_id=one.revision_id,
+                    )
+        aside = {one.sop_instance_uid for one in rejections.rejected(self._db)}
+        if self._chance.random() < 0.2 and chosen.sop_instance_uid not in aside:
+            rejections.reject_image(self._db, stamp, action_id, chosen.sop_instance_uid, "motion", "technologist")
+            rejections.lift_rejections(self._db, stamp, action_id, "technologist")
 
     def _evict(self) -> None:
         stamp = made_stamp(self._second)

@@ -228,11 +228,15 @@ def _picture(path: Path) -> list[tuple[str, str]]:
 
 
 def _columns(path: Path) -> dict[str, dict[str, tuple[object, ...]]]:
-    """Type, NOT NULL, default and key position of every column, by table and name."""
+    """Type, NOT NULL, default and key position of every column, by table and name; a view has only the names."""
     connection = sqlite3.connect(path)
-    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')")]
+    tables = connection.execute("SELECT name, type FROM sqlite_schema WHERE type IN ('table', 'view')").fetchall()
     found = {
-        table: {row[1]: row[2:6] for row in connection.execute(f'PRAGMA table_info("{table}")')} for table in tables
+        name: {
+            row[1]: row[2:6] if kind == "table" else ("", 0, None, 0)
+            for row in connection.execute(f'PRAGMA table_info("{name}")')
+        }
+        for name, kind in tables
     }
     connection.close()
     return found

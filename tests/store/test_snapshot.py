@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.domain.eta import Goodput
 from appliance.domain.failure import Failure, FailureKind
 from appliance.domain.snapshot import PowerState, Snapshot, StudyState
 from appliance.domain.values import ItemState, LinkState, LocalState
-from appliance.store import instances, transfers
+from appliance.store import instances, links, transfers
 from appliance.store.connect import Store, write
 from appliance.store.findings import clear_finding, note_finding
 from appliance.store.intake import keep_instances
@@ -114,17 +115,18 @@ def test_snapshot_carries_the_facts_of_running_processes(unit: Store, reader: St
     assert (picture.unit_name, picture.taken_at, picture.last_sync_at) == ("unit-01", made_stamp(99).at, "")
 
 
-def test_link_shows_goodput_of_its_last_attempts_and_the_next_try(unit: Store) -> None:
+def test_link_shows_its_measured_goodput_and_the_next_try(unit: Store) -> None:
     for number in (1, 2):
         transfers.open_transfer(unit, made_stamp(number), number, "pacs", 1)
         transfers.close_transfer(
             unit, made_stamp(number + 4), number, bytes_sent=1000 * number, accepted_count=1, failure=None
         )
     transfers.note_link(unit, made_stamp(10), "pacs", LinkState.DOWN, BUSY, 30.0)
+    links.note_rate(unit, made_stamp(11), "pacs", Goodput(2000, 3000, 4000), 0.5)
     (link,) = picture_of(unit).links
 
     assert (link.state, link.failure_sentence) == (LinkState.DOWN, "The centre is busy.")
-    assert link.rate_bytes_per_s == pytest.approx(3000 / 8)
+    assert link.rate_bytes_per_s == 3000
     assert link.next_try_at == made_stamp(40).at
     assert picture_of(unit).last_sync_at == made_stamp(6).at
 
@@ -134,7 +136,6 @@ def test_rate_does_not_compare_the_clocks_of_two_boots(unit: Store) -> None:
     transfers.close_transfer(unit, made_stamp(1, "boot-2"), 1, bytes_sent=1000, accepted_count=1, failure=None)
 
     assert unit.value("SELECT duration_s FROM transfer") == 0
-    assert picture_of(unit).links[0].rate_bytes_per_s == 0
 
 
 def test_attempts_left_open_by_a_power_cut_are_closed_at_the_next_start(unit: Store) -> None:

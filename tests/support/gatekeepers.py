@@ -105,12 +105,17 @@ class GatekeeperProcess:
 
 
 def write_toml(
-    folder: Path, orthanc_dicom_port: int, limits: dict[str, object] | None = None, titles: Sequence[str] = TITLES
+    folder: Path,
+    orthanc_dicom_port: int,
+    limits: dict[str, object] | None = None,
+    titles: Sequence[str] = TITLES,
+    services_port: int = 0,
+    device_port: int = 0,
 ) -> Path:
-    """``unit.toml`` with a migrated data folder."""
+    """``unit.toml`` with a migrated data folder; nothing listens for the services unless their port is given."""
     data = folder / "data"
     (data / "run").mkdir(parents=True)
-    port, http_port = free_ports(2)
+    port, http_port, nobody_port = free_ports(3)
     modalities = "".join(f'[[modality]]\nae_title = "{title}"\n' for title in titles)
     bounds = "".join(f"{key} = {json.dumps(value)}\n" for key, value in (limits or {}).items())
     toml = folder / "unit.toml"
@@ -119,6 +124,7 @@ def write_toml(
         f'[dicom]\nae_title = "QAFILA"\nbind = "127.0.0.1"\nport = {port}\n'
         f"{modalities}"
         f"[orthanc]\ndicom_port = {orthanc_dicom_port}\nhttp_port = {http_port}\n"
+        f"[services]\nport = {services_port or nobody_port}\ndevice_port = {device_port}\n"
         f"[limits]\n{bounds}"
     )
     config = load_unit(toml)
@@ -128,10 +134,15 @@ def write_toml(
 
 @contextmanager
 def running_gatekeeper(
-    folder: Path, orthanc_dicom_port: int, limits: dict[str, object] | None = None, titles: Sequence[str] = TITLES
+    folder: Path,
+    orthanc_dicom_port: int,
+    limits: dict[str, object] | None = None,
+    titles: Sequence[str] = TITLES,
+    services_port: int = 0,
+    device_port: int = 0,
 ) -> Iterator[GatekeeperProcess]:
     """One that listens; ended at the end of the block."""
-    gatekeeper = GatekeeperProcess(write_toml(folder, orthanc_dicom_port, limits, titles))
+    gatekeeper = GatekeeperProcess(write_toml(folder, orthanc_dicom_port, limits, titles, services_port, device_port))
     try:
         yield gatekeeper.wait_open()
     finally:

@@ -84,6 +84,7 @@ class FakeGateway:
     Attributes:
         asked: Every request so far.
         parts: What it has of each part.
+        uncompleted: Parts that it does not know to be whole before the next append, whatever it has of them.
         instances: By SOP Instance UID, what manifests said.
         epoch: What it calls its life.
         tells_receipts: Receipts come by the inbox, as soon as an instance is whole.
@@ -94,6 +95,7 @@ class FakeGateway:
         self.key = Ed25519PrivateKey.generate()
         self.asked: list[Asked] = []
         self.parts: dict[str, bytearray] = {}
+        self.uncompleted: set[str] = set()
         self.sizes: dict[str, int] = {}
         self.instances: dict[str, tuple[str, m.InstanceInfo]] = {}
         self.inbox: list[m.InboxEntry] = []
@@ -189,7 +191,8 @@ class FakeGateway:
         return bool(names) and all(self.is_whole(name) for name in names)
 
     def is_whole(self, name: str) -> bool:
-        return name in self.sizes and len(self.parts.get(name, b"")) == self.sizes[name]
+        here = name in self.sizes and name not in self.uncompleted
+        return here and len(self.parts.get(name, b"")) == self.sizes[name]
 
     # --- the honest answers ----------------------------------------------------------------------------------------
 
@@ -262,6 +265,7 @@ class FakeGateway:
             if int(asked.headers["Upload-Offset"]) != len(have):
                 return at(len(have), status=409)
             have += asked.body
+            self.uncompleted.discard(name)
             if self.is_whole(name) and hashlib.sha256(have).hexdigest() != name:
                 have.clear()
                 return at(0, status=460)

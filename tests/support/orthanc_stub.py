@@ -22,7 +22,13 @@ class OrthancStub(ModuleType):
         super().__init__("orthanc")
         self.registered: dict[str, tuple[Any, ...]] = {}
         self.GetConfiguration = lambda: json.dumps(configuration)
-        for name in ("StorageArea", "IncomingCStoreInstanceFilter", "OnStoredInstanceCallback", "RestCallback"):
+        for name in (
+            "StorageArea",
+            "IncomingCStoreInstanceFilter",
+            "OnStoredInstanceCallback",
+            "RestCallback",
+            "WorklistCallback",
+        ):
             setattr(self, f"Register{name}", self._recorder(name))
 
     def _recorder(self, name: str) -> Callable[..., None]:
@@ -39,7 +45,7 @@ class OrthancStub(ModuleType):
 
 
 class InstanceStub:
-    """Orthanc's ``DicomInstance``; every method the test did not give raises."""
+    """Orthanc's ``DicomInstance`` or ``WorklistQuery``; every method the test did not give raises."""
 
     def __init__(self, **answers: Any) -> None:
         self._answers = answers
@@ -49,6 +55,21 @@ class InstanceStub:
         if name not in answers:
             raise AssertionError(f"{name}() was called, and this test does not expect it")
         return lambda: answers[name]
+
+
+class AnswersStub:
+    """Orthanc's ``WorklistAnswers``: keeps what was added."""
+
+    def __init__(self) -> None:
+        self.files: list[bytes] = []
+        self.is_complete = True
+
+    def WorklistAddAnswer(self, query: object, file: bytes) -> None:
+        assert isinstance(query, InstanceStub)
+        self.files.append(file)
+
+    def WorklistMarkIncomplete(self) -> None:
+        self.is_complete = False
 
 
 class OutputStub:

@@ -86,7 +86,7 @@ class HttpPeer:
                 peer.requests.append(request)
                 self._reply(answer(request))
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def _reply(self, answer: Answer) -> None:
                 self.send_response_only(answer.status)  # without a Date of its own

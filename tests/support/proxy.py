@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 
@@ -13,6 +14,9 @@ class Proxy:
 
     Attributes:
         cut_after_bytes: Cut the connection once so many bytes went upstream; ``None``: never.
+        cuts: Each new connection is cut after the next of these numbers of bytes, both directions counted, in the
+            middle of whatever travels then; when there is no more, connections last.
+        cut_count: Connections cut for that reason so far.
         hold_after_bytes: Then relay nothing more, in either direction, but keep the connection open.
         corrupt_upstream: Byte strings to replace (by others of the same length) on the way to the target.
         corrupt_downstream: The same on the way back.
@@ -24,6 +28,8 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._server.getsockname()[1])
         self.cut_after_bytes: int | None = None
+        self.cuts: Iterator[int] = iter(())
+        self.cut_count = 0
         self.hold_after_bytes: int | None = None
         self.corrupt_upstream: dict[bytes, bytes] = {}
         self.corrupt_downstream: dict[bytes, bytes] = {}
@@ -61,10 +67,11 @@ class Proxy:
             target.settimeout(None)
             with self._lock:
                 self._sockets += [client, target]
-            threading.Thread(target=self._up, args=(client, target), daemon=True).start()
-            threading.Thread(target=self._down, args=(target, client), daemon=True).start()
+            budget = _Budget(next(self.cuts, None))
+            threading.Thread(target=self._up, args=(client, target, budget), daemon=True).start()
+            threading.Thread(target=self._down, args=(target, client, budget), daemon=True).start()
 
-    def _up(self, client: socket.socket, target: socket.socket) -> None:
+    def _up(self, client: socket.socket, target: socket.socket, budget: _Budget) -> None:
         passed_bytes = 0
         with suppress(OSError):
             while data := client.recv(4096):
@@ -75,17 +82,49 @@ class Proxy:
                     self._closed.wait()
                     break
                 passed_bytes += len(data)
-                target.sendall(_replaced(data, self.corrupt_upstream))
+                target.sendall(_replaced(data[: budget.spend(len(data))], self.corrupt_upstream))
+                if budget.is_over:
+                    break
+        self._count_cut(budget)
         _end(client)
         _end(target)
 
-    def _down(self, target: socket.socket, client: socket.socket) -> None:
+    def _down(self, target: socket.socket, client: socket.socket, budget: _Budget) -> None:
         with suppress(OSError):
             while data := target.recv(1 << 16):
                 if not self.holding.is_set():
-                    client.sendall(_replaced(data, self.corrupt_downstream))
+                    client.sendall(_replaced(data[: budget.spend(len(data))], self.corrupt_downstream))
+                if budget.is_over:
+                    break
+        self._count_cut(budget)
         _end(client)
         _end(target)
+
+    def _count_cut(self, budget: _Budget) -> None:
+        with self._lock:
+            if budget.is_over and not budget.is_counted:
+                budget.is_counted = True
+                self.cut_count += 1
+
+
+class _Budget:
+    """The bytes that one connection may carry; shared by its two directions."""
+
+    def __init__(self, left_bytes: int | None) -> None:
+        self._left_bytes = left_bytes
+        self._lock = threading.Lock()
+        self.is_over = False
+        self.is_counted = False
+
+    def spend(self, wanted_bytes: int) -> int:
+        """How many of the wanted bytes may still pass."""
+        with self._lock:
+            if self._left_bytes is None:
+                return wanted_bytes
+            passed_bytes = min(wanted_bytes, self._left_bytes)
+            self._left_bytes -= passed_bytes
+            self.is_over = self.is_over or passed_bytes < wanted_bytes
+            return passed_bytes
 
 
 def _replaced(data: bytes, corrupt: dict[bytes, bytes]) -> bytes:

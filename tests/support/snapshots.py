@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from appliance.domain.eta import Eta
+from appliance.domain.forecast import Forecast
 from appliance.domain.snapshot import (
     DestinationProgress,
     FindingRow,
@@ -140,7 +142,16 @@ def snapshot(
         power=power,
         disk_free_bytes=212_000_000_000,
         disk_total_bytes=500_000_000_000,
+        forecast=_forecast(unsafe, links),
     )
+
+
+def _forecast(unsafe: list[StudyRow], links: tuple[LinkRow, ...]) -> Forecast | None:
+    if not unsafe:
+        return None
+    if any(link.state is not LinkState.UP for link in links):
+        return Forecast(why="link down")
+    return Forecast(Eta(1200.0, 2400.0))
 
 
 def instance(row: StudyRow, number: int, item_state: ItemState = ItemState.PENDING) -> InstanceRow:

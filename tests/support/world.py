@@ -92,15 +92,15 @@ class Centre:
 
 
 @contextlib.contextmanager
-def running_centre(folder: Path, orthanc: str) -> Iterator[Centre]:
-    """A centre of its own under ``folder``."""
+def running_centre(folder: Path, orthanc: str, gateway_toml: str = "") -> Iterator[Centre]:
+    """A centre of its own under ``folder``; ``gateway_toml`` is more of its ``[gateway]`` table."""
     folder.mkdir(parents=True, exist_ok=True)
     http_port, dicom_port, gateway_port = free_ports(3)
     toml = folder / "central.toml"
     toml.write_text(
         f'[centre]\ndata_dir = "{folder}/data"\n'
         f'[pacs]\ncommand = "{orthanc}"\nhttp_port = {http_port}\ndicom_port = {dicom_port}\n'
-        f"[gateway]\nport = {gateway_port}\n"
+        f"[review]\nenabled = false\n[fleet]\nenabled = false\n[gateway]\nport = {gateway_port}\n{gateway_toml}"
     )
     process = _qafila(folder / "centre.log", "central", "run", "--config", str(toml))
     try:
@@ -137,7 +137,7 @@ class Unit:
         return read_live(self.config.run_dir, "unit", CLOCK) is not None
 
     def child_pids(self) -> dict[str, int]:
-        """Process ids by name: orthanc, intake, sync, gatekeeper."""
+        """Process ids of the children that run, by name."""
         facts = read_live(self.config.run_dir, "unit", CLOCK)
         assert facts is not None, "the unit is not running"
         return {name: row["pid"] for name, row in facts["children"].items() if row["pid"]}
@@ -206,12 +206,13 @@ def make_unit(folder: Path, orthanc: str, destination_toml: str, data_dir: Path 
         extra: More TOML, for instance a ``[limits]`` table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    ports = free_ports(3)
+    ports = free_ports(4)
     toml = folder / "unit.toml"
     toml.write_text(
         f'[unit]\nname = "test-unit"\ndata_dir = "{data_dir or folder / "data"}"\n'
         f'[dicom]\nbind = "127.0.0.1"\nport = {ports[0]}\n'
         f'[orthanc]\ncommand = "{orthanc}"\ndicom_port = {ports[1]}\nhttp_port = {ports[2]}\n'
+        f"[services]\nport = {ports[3]}\n"
         f'[[modality]]\nae_title = "XRAY"\n{destination_toml}\n{extra}\n'
     )
     return Unit(toml, folder / "unit.log", load_unit(toml))
@@ -220,6 +221,17 @@ def make_unit(folder: Path, orthanc: str, destination_toml: str, data_dir: Path 
 def dicomweb_destination(url: str, name: str = "centre") -> str:
     """The TOML of one DICOMweb destination."""
     return f'[[destination]]\nkind = "dicomweb"\nname = "{name}"\nurl = "{url}"\n'
+
+
+def gateway_destination(url: str, name: str = "centre") -> str:
+    """The TOML of one gateway destination; the unit has to be enrolled there."""
+    return f'[[destination]]\nkind = "gateway"\nname = "{name}"\nurl = "{url}"\n'
+
+
+def enrol(unit: Unit, centre: Centre) -> None:
+    """Make the unit known at the centre's gateway, with the commands that people give."""
+    code = _qafila_says("central", "enrol", unit.config.unit.name, "--config", str(centre.toml))["code"]
+    _qafila_says("unit", "enrol", "--config", str(unit.toml), "--code", str(code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +251,7 @@ class Modality:
     called_ae_title: str = "QAFILA"
     size_bytes: int = 60_000
     seed: int = 0
+    host: str = "127.0.0.1"
     told: list[Told] = field(default_factory=list)
     refused_statuses: list[int] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -272,7 +285,7 @@ class Modality:
         entity = AE(ae_title="XRAY")
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 20
         entity.add_requested_context(SecondaryCaptureImageStorage, ExplicitVRLittleEndian)
-        association = entity.associate("127.0.0.1", self.port, ae_title=self.called_ae_title)
+        association = entity.associate(self.host, self.port, ae_title=self.called_ae_title)
         if not association.is_established:
             return False
         for _ in pictures:
@@ -341,6 +354,14 @@ def _qafila(log_file: Path, *arguments: str) -> subprocess.Popen[bytes]:
     log_file.parent.mkdir(parents=True, exist_ok=True)
     log_file.write_bytes(b"")
     return spawn(ChildSpec(arguments[0], [sys.executable, "-m", "appliance.cli.main", *arguments], log_file=log_file))
+
+
+def _qafila_says(*arguments: str) -> dict[str, Any]:
+    argv = [sys.executable, "-m", "appliance.cli.main", *arguments, "--json"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=START_S_MAX)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def _wait_ready(process: subprocess.Popen[bytes], log_file: Path, ready: Callable[[], bool]) -> None:

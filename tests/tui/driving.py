@@ -11,8 +11,9 @@ from textual.widgets import Static
 
 from tests.tui.fakes import FakeClock, FakeReader
 from tui.app import QafilaApp
+from tui.widgets.items import Items
 
-DEADLINE_S = 15.0
+DEADLINE_S = 30.0
 
 
 @asynccontextmanager
@@ -40,6 +41,11 @@ async def until(pilot: Pilot[int], condition: Callable[[], bool]) -> None:
 def line(app: QafilaApp, widget_id: str) -> str:
     """What a line of the top page says."""
     return str(app.screen.query_one(f"#{widget_id}", Static).render())
+
+
+def item_lines(app: QafilaApp) -> str:
+    """What the list of the top page says, below the fold too."""
+    return "\n".join(one.text for items in app.screen.query(Items) for one in items._items)
 
 
 def screen_text(app: QafilaApp) -> str:

@@ -65,7 +65,7 @@ class FakeReader:
         images = tuple(instance(row, number) for number in range(1, row.instance_count + 1))
         return StudyDetail(row, images, (entry,))
 
-    def give(self, kind: str, study_instance_uid: str, reason: str) -> None:
+    def give(self, kind: str, study_instance_uid: str, reason: str, actor: str) -> None:
         if self.give_trouble:
             raise ReadTrouble(self.give_trouble)
         self.given.append((kind, study_instance_uid))

@@ -7,7 +7,15 @@ from dataclasses import replace
 import pytest
 
 from appliance.domain.values import Evidence, ItemState, OutboxItem, Receipt
-from sync.core.effects import KeepReceipt, MoveItem, NeedConfirmed, SettleBrought, StartVerification
+from sync.core.effects import (
+    CancelTransfer,
+    KeepReceipt,
+    MoveItem,
+    NeedCandidates,
+    NeedConfirmed,
+    SettleBrought,
+    StartVerification,
+)
 from sync.core.events import (
     CandidatesOffered,
     ConfirmedOffered,
@@ -59,14 +67,29 @@ def test_receipt_for_what_is_confirmed_is_settled() -> None:
 
 def test_item_under_way_is_left_to_its_attempt_and_confirmed_afterwards() -> None:
     story = Story(item(1))
-    for state in (ItemState.ENCODING, ItemState.SENDING):
-        assert story.hear(brought(item(1, state=state))) == []
-        story.sending()
+    assert story.hear(brought(item(1, state=ItemState.ENCODING), receipt(2))) == []
+    story.sending()
+    assert story.hear(brought(item(1, state=ItemState.SENDING), receipt(2))) == [], "no proof, no reason to make way"
+    assert story.hear(brought(item(1, state=ItemState.SENDING))) == [CancelTransfer(41)]
+    assert story.hear(brought(item(1, state=ItemState.SENDING))) == [], "asked once"
     story.hear(ItemAccepted(41, 1))
     story.hear(TransferEnded(41, 1000))
     effects = story.hear(brought(item(1, state=ItemState.SENT)))
     assert moves(effects) == [(1, "confirmed")]
     assert story.hear(ItemVerified(1, receipt(1))) == [], "the answer of a verification that is of no use any more"
+
+
+def test_attempt_that_made_way_is_not_begun_again_before_the_receipt_is_settled() -> None:
+    story = Story(item(1), item(2))
+    story.sending()
+    story.hear(brought(item(1, state=ItemState.SENDING)))
+    ended = story.hear(TransferEnded(41, 0))
+    assert {item_id for item_id, _ in moves(ended)} == {1, 2}
+    assert 1 in only(ended, NeedCandidates).skip_item_ids
+    again = story.hear(CandidatesOffered("north", (item(1), item(2))))
+    assert moves(again) == [(2, "encoding")]
+    assert moves(story.hear(brought(item(1)))) == [(1, "confirmed")]
+    assert story.engine.state.lanes["north"].brought == set()
 
 
 def test_confirmed_item_is_not_asked_about_again() -> None:

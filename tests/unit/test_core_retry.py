@@ -87,6 +87,20 @@ def test_unanswered_probe_is_repeated_after_the_longest_backoff() -> None:
     assert link.probe_if_due(300.0, LIMITS) == ProbeLink("north")
 
 
+def test_forty_wishes_at_once_make_one_probe() -> None:
+    link = Link("north")
+    link.probe_if_due(0.0, LIMITS)
+    link.go_down(None, 1.0, LIMITS, Jitter(1))
+    probes = []
+    for _ in range(40):
+        link.probe_soon(2.0)
+        probes.append(link.probe_if_due(2.0, LIMITS))
+    assert probes == [ProbeLink("north"), *[None] * 39]
+    link.go_down(None, 3.0, LIMITS, Jitter(1))
+    link.probe_soon(4.0)
+    assert link.probe_if_due(4.0, LIMITS) == ProbeLink("north")
+
+
 def test_link_probe_backs_off_and_starts_over_only_after_an_answer_for_an_item() -> None:
     link, jitter = Link("north"), Jitter(1)
     waits = []

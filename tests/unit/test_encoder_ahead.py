@@ -14,6 +14,7 @@ from appliance.store.connect import Store
 from appliance.store.intake import keep_instances
 from sync.adapters.base import SendItem
 from sync.ahead import LOOK_S, PURGE_S, ReadAhead, in_sending_order
+from sync.encoder.choice import RATE_AWAITED_BYTES_PER_S
 from tests.store.made import HandClock, fresh_unit, made_kept, made_receipt, made_stamp
 
 
@@ -172,3 +173,14 @@ def test_urgent_ones_of_all_destinations_come_first_and_the_rest_in_turns() -> N
     one = [item(1, "a"), item(2, "a"), item(3, "a")]
     other = [item(4, "b", Priority.STAT), item(5, "b")]
     assert [each.item_id for each in in_sending_order([one, other])] == [4, 1, 2, 5, 3]
+
+
+def test_link_that_waits_and_was_never_measured_is_not_taken_for_one_that_is_down(unit: Store) -> None:
+    clock, encoder = HandClock(), ToldEncoder()
+    ahead = ReadAhead(unit, clock, encoder, ["gate"], 10, files_of)
+    ahead.turn()
+    assert encoder.link is not None and encoder.link[0] is None
+    transfers.note_link(unit, made_stamp(), "gate", LinkState.UP, None, None)
+    clock.mono += LOOK_S
+    ahead.turn()
+    assert encoder.link == (RATE_AWAITED_BYTES_PER_S, 0)

@@ -152,3 +152,11 @@ def test_every_pdu_of_a_run_is_found() -> None:
     assert [kind for kind, _, _ in found] == [4, 5, 4]
     assert b"".join(each for _, each, _ in found) == run
     assert all(run[start : start + len(each)] == each for _, each, start in found)
+
+
+def test_refused_context_is_refused_in_place_and_the_others_stay() -> None:
+    accepted = bytearray(_accept(((1, 0, IMPLICIT), (3, 0, EXPLICIT))))
+    length = len(accepted)
+    pdu.refuse_contexts(accepted, {3, 5})
+    assert len(accepted) == length
+    assert pdu.parse_associate_ac(accepted).transfer_syntax_by_context_id == {1: IMPLICIT}

@@ -131,7 +131,7 @@ def test_parser_killed_between_two_files_is_started_again(tmp_path: Path) -> Non
     good = small_chest(tmp_path / "good.dcm")
     with HeaderReader() as reader:
         reader.read(good)
-        child = reader._child
+        child = reader._child.process
         assert child is not None
         child.kill()
         child.wait()
@@ -141,10 +141,10 @@ def test_parser_killed_between_two_files_is_started_again(tmp_path: Path) -> Non
 def test_warm_starts_the_parser_that_reads_the_next_file(tmp_path: Path) -> None:
     with HeaderReader() as reader:
         reader.warm()
-        started = reader._child
+        started = reader._child.process
         assert started is not None
         reader.read(small_chest(tmp_path / "good.dcm"))
-        assert reader._child is started
+        assert reader._child.process is started
 
 
 def assert_others_are_read(bad: Path, codes: set[str], folder: Path) -> None:
@@ -175,3 +175,13 @@ def test_intake_side_carries_no_parser() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_file_that_ends_inside_a_sequence_is_no_fault_of_the_medium(tmp_path: Path) -> None:
+    path = small_chest(tmp_path / "a.dcm")
+    whole = path.read_bytes()
+    at = whole.index(b"\x08\x00\x16\x00UI")
+    path.write_bytes(whole[:at] + b"\x08\x00\x40\x11SQ\0\0\xff\xff\xff\xff\xfe\xff")
+    with HeaderReader() as reader, pytest.raises(HeaderError) as caught:
+        reader.read(path)
+    assert caught.value.code == "unreadable"

@@ -25,6 +25,7 @@ from appliance.store.clock_marks import ClockMark, first_mark_of_boot, last_mark
 from appliance.store.connect import open_unit
 from appliance.store.door import KeptRow
 from appliance.store.findings import note_finding
+from tests.store.made import HandClock
 from tests.support.unit_store import made_unit
 
 CLOCK = SystemClock()
@@ -146,7 +147,21 @@ def test_silent_process_is_an_alarm_and_a_stopped_unit_one_warning(config: UnitC
         for name in ("unit", "gatekeeper", "intake"):
             write_live(config.run_dir, name, {}, CLOCK)
         levels = {result.check: result.level for result in processes.check(subject)}
-    assert levels == {"unit": Level.FINE, "gatekeeper": Level.FINE, "intake": Level.FINE, "sync": Level.ALARM}
+    fine = dict.fromkeys(("unit", "gatekeeper", "intake", "services"), Level.FINE)
+    assert levels == {**fine, "sync": Level.ALARM, "quality": Level.ALARM}
+
+
+def test_services_may_rest_but_not_fall_silent(config: UnitConfig) -> None:
+    def level(at_mono_s: float, *, is_at_rest: bool) -> Level:
+        write_live(config.run_dir, "unit", {}, CLOCK)
+        said = HandClock(mono=CLOCK.mono_s() + at_mono_s, boot=CLOCK.boot_id())
+        write_live(config.run_dir, "services", {"is_at_rest": is_at_rest}, said)
+        with looking_at(config) as subject:
+            return {result.check: result.level for result in processes.check(subject)}["services"]
+
+    assert level(0.0, is_at_rest=False) is Level.FINE
+    assert level(-3600.0, is_at_rest=True) is Level.FINE
+    assert level(-3600.0, is_at_rest=False) is Level.ALARM
 
 
 def _kept(boot_id: str, mono_s: float) -> KeptRow:

@@ -11,14 +11,21 @@ import pytest
 
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig
+from appliance.domain.eta import Eta, Goodput
+from appliance.domain.forecast import Forecast
+from appliance.domain.leave import Bar, Leave, Stop, leave_facts, stop_sentence
 from appliance.domain.snapshot import StudyState
+from appliance.domain.values import LinkKind, LinkState, TrafficClass
 from appliance.live import write_live
 from appliance.orthanc.take_in import FEED
-from appliance.picture import LEDGER_FEED, UnitReader
+from appliance.picture import FORECAST_S, LEDGER_FEED, UnitReader
 from appliance.store.connect import open_door, open_unit, write
 from appliance.store.errors import StoreError
-from appliance.store.intake import FeedCursor, set_cursor
-from tests.support.unit_store import made_unit, study_uid
+from appliance.store.intake import FeedCursor, keep_instances, set_cursor
+from appliance.store.links import note_rate
+from appliance.store.transfers import note_link
+from tests.support.clocks import ManualClock
+from tests.support.unit_store import kept, made_unit, study_uid
 
 CLOCK = SystemClock()
 
@@ -116,7 +123,18 @@ def test_poll_recovers_after_the_database_was_away(config: UnitConfig, tmp_path:
         assert reader.poll() is not None
 
 
-@pytest.mark.parametrize("facts", [{"in_flight": {"x": 1}}, {"in_flight": [1]}, {"in_flight": {"2": "many"}}, {}])
+ODD_FACTS = [
+    {"in_flight": {"x": 1}},
+    {"in_flight": [1]},
+    {"in_flight": {"2": "many"}},
+    {"leave": [1]},
+    {"leave": {"other-class": {}}},
+    {"leave": {"full": {"stop": {"bar": "hours"}, "bytes_left": "many"}}},
+    {},
+]
+
+
+@pytest.mark.parametrize("facts", ODD_FACTS)
 def test_odd_facts_of_a_process_are_no_reason_to_fail(config: UnitConfig, facts: dict[str, Any]) -> None:
     _say(config, "sync", **facts)
     with UnitReader(config, CLOCK) as reader:
@@ -135,3 +153,31 @@ def test_states_come_through_from_the_store(config: UnitConfig) -> None:
         states = {row.study_instance_uid: row.state for row in reader.snapshot().studies}
     assert states[study_uid(1)] is StudyState.QUEUED
     assert states[study_uid(2)] is StudyState.QUEUED
+
+
+def test_estimate_follows_a_link_at_once_and_new_pictures_after_a_moment(tmp_path: Path) -> None:
+    clock = ManualClock()
+    config = made_unit(tmp_path, 1, now_s=clock.wall_s())
+    with UnitReader(config, clock) as reader, open_unit(config.unit_db, clock=clock) as db:
+        assert str(reader.snapshot().forecast) == "unknown - no contact yet"
+        note_link(db, db.stamp(), "centre", LinkState.UP, None, None)
+        note_rate(db, db.stamp(), "centre", Goodput(100_000.0, 100_000.0, 100_000.0), None)
+        first = reader.poll()
+        assert first is not None and first.forecast == Forecast(Eta(150.0, 150.0))
+        keep_instances(db, db.stamp(), [kept(1, db.stamp())], ["centre"], None)
+        second = reader.poll()
+        assert second is not None and second.forecast == first.forecast
+        assert reader.poll() is None
+        clock.advance(FORECAST_S)
+        third = reader.poll()
+        assert third is not None and third.forecast == Forecast(Eta(300.0, 300.0))
+        assert reader.poll() is None
+
+
+def test_estimate_knows_what_may_not_go(config: UnitConfig) -> None:
+    stop = Stop(Bar.BUDGET, LinkKind.SIM, 1_000_000)
+    leave = {TrafficClass.FULL: Leave(stop), TrafficClass.STAT: Leave(None, 5.0, 7.0)}
+    _say(config, "sync", leave=leave_facts(leave))
+    with UnitReader(config, CLOCK) as reader:
+        assert reader.live_facts().leave == leave
+        assert reader.snapshot().waits == (f"whole images: {stop_sentence(stop)}",)

@@ -18,7 +18,8 @@ from appliance.orthanc.door import (
     STATUS_CONFLICT,
 )
 from tests.support.door_bench import Bench, dicom
-from tests.support.orthanc_stub import InstanceStub, OrthancStub, OutputStub, load_plugin
+from tests.support.orthanc_stub import AnswersStub, InstanceStub, OrthancStub, OutputStub, load_plugin
+from tests.support.worklists import Made, insert, part10, query
 
 
 @pytest.fixture
@@ -36,6 +37,11 @@ def plugin(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[OrthancStu
         "ObjectBytesMax": 1 << 31,
         "ObjectShareOfFreeSpaceMax": 1.0,
         "QuarantineFileCountMax": 1_000,
+        "UnitDatabase": str(settings.door_db.with_name("unit.db")),
+        "CharacterSets": {"XRAY1": "utf8"},
+        "WorklistAnswerCountMax": 2,
+        "WorklistQueryBytesMax": 65_536,
+        "WorklistBusySecondsMax": 5.0,
     }
     stub = OrthancStub({"Qafila": section})
     module = load_plugin(stub, monkeypatch)
@@ -70,6 +76,27 @@ def test_plugin_copies_a_big_object_only_when_its_uid_is_known(plugin: OrthancSt
     assert on_incoming(seen) == STATUS_CONFLICT
 
 
+def test_plugin_answers_the_worklist_in_the_character_set_of_the_asker(plugin: OrthancStub, bench: Bench) -> None:
+    (on_worklist,) = plugin.registered["WorklistCallback"]
+    made = Made()
+    insert(bench.settings.door_db.with_name("unit.db"), [made, Made(station="US1")])
+    answers = AnswersStub()
+    asked = InstanceStub(WorklistGetDicomQuery=part10(query()))
+    on_worklist(answers, asked, "XRAY1", "QAFILA")
+    (file,) = answers.files
+    assert made.name_utf8.encode() in file
+    assert answers.is_complete
+
+
+def test_plugin_marks_an_answer_that_is_not_whole(plugin: OrthancStub, bench: Bench) -> None:
+    (on_worklist,) = plugin.registered["WorklistCallback"]
+    insert(bench.settings.door_db.with_name("unit.db"), [Made() for _ in range(3)])
+    answers = AnswersStub()
+    on_worklist(answers, InstanceStub(WorklistGetDicomQuery=part10(query())), "XRAY1", "QAFILA")
+    assert len(answers.files) == 2
+    assert not answers.is_complete
+
+
 def test_plugin_answers_its_facts(plugin: OrthancStub) -> None:
     route, on_rest = plugin.registered["RestCallback"]
     assert route == "/qafila/door"
@@ -77,6 +104,7 @@ def test_plugin_answers_its_facts(plugin: OrthancStub) -> None:
     on_rest(output, route, method="GET")
     facts = json.loads(output.answer)
     assert facts["version"] == "0" and facts["free_bytes"] > 0 and facts["counts"] == {}
+    assert facts["worklist"] == {"counts": {}, "last_error": ""}
     on_rest(output, route, method="POST")
     assert output.allowed == "GET"
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.domain import sentences
+from appliance.domain.eta import Eta
+from appliance.domain.forecast import Forecast
 from appliance.domain.snapshot import FindingRow, LinkRow, PowerState, StudyState
 from appliance.domain.values import ItemState, JournalEntry, LinkState
 from appliance.store.errors import StoreFault
@@ -68,25 +70,22 @@ def test_estimate_range_holds_the_estimate(seconds: float) -> None:
         assert low * unit_s <= seconds <= high * unit_s
 
 
-def test_eta_follows_measured_goodput() -> None:
+def test_eta_is_the_forecast_of_the_queue() -> None:
     assert sentences.eta(snapshot(links=(LINK_UP,))) == "20-40 min"
-
-
-@pytest.mark.parametrize(
-    ("links", "words"),
-    [
-        ((LINK_DOWN,), "unknown - link down"),
-        ((), "unknown - no contact yet"),
-        ((replace(LINK_UP, rate_bytes_per_s=0.0),), "unknown - nothing measured yet"),
-    ],
-)
-def test_eta_is_unknown_with_its_reason(links: tuple[LinkRow, ...], words: str) -> None:
-    assert sentences.eta(snapshot(links=links)) == words
-
-
-def test_eta_does_not_promise_what_waits_for_a_person() -> None:
-    assert sentences.eta(snapshot((DAY[3], DAY[4]))) == "unknown - waits for a person"
+    assert sentences.eta(snapshot(links=(LINK_DOWN,))) == "unknown - link down"
     assert sentences.eta(snapshot((DAY[5],))) == "nothing waits"
+    assert sentences.eta(replace(snapshot(), forecast=None)) == "unknown - no centre is told to take it yet"
+
+
+def test_study_says_when_it_is_through_or_why_nobody_knows() -> None:
+    soon = replace(DAY[1], forecast=Forecast(Eta(250.0, 400.0)))
+    assert sentences.study_eta(soon) == "4-7 min"
+    assert sentences.why_waiting(soon, (LINK_UP,), 2) == "Waits behind 2 studies. At the centre in 4-7 min."
+    later = replace(DAY[1], forecast=Forecast(why="outside its hours until 20:00"))
+    assert (
+        sentences.why_waiting(later, (LINK_UP,), 0) == "Next to go. Nobody knows when: outside its hours until 20:00."
+    )
+    assert sentences.study_eta(replace(DAY[5], forecast=Forecast(Eta(0.0, 1.0)))) == ""
 
 
 @pytest.mark.parametrize(

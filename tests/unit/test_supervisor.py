@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -84,6 +85,62 @@ def test_child_killed_with_sigkill_is_started_again_and_the_others_stay(stop: th
         assert pid_of(supervisor, "two") == other
     finally:
         supervisor.stop_all()
+
+
+def test_child_that_is_not_wanted_rests_and_runs_when_it_is(stop: threading.Event) -> None:
+    wanted = threading.Event()
+    supervisor = Supervisor(
+        [ChildSpec("one", [sys.executable, "-c", ""], is_wanted=wanted.is_set)], SystemClock(), stop
+    )
+    supervisor.start_all()
+    try:
+        supervisor.watch_once()
+        assert supervisor.all_run()
+        assert supervisor.facts()["one"] == {"pid": None, "start_count": 0}
+        wanted.set()
+        supervisor.watch_once()
+        assert supervisor.facts()["one"]["start_count"] == 1
+        wanted.clear()
+
+        def rests() -> bool:
+            supervisor.watch_once()
+            return supervisor.facts()["one"]["pid"] is None
+
+        wait_until(rests)
+        supervisor.watch_once()
+        assert supervisor.all_run()
+        assert supervisor.facts()["one"]["start_count"] == 1
+    finally:
+        supervisor.stop_all()
+
+
+@pytest.mark.fault(12)
+def test_child_killed_while_it_was_wanted_is_started_again_though_nobody_calls(stop: threading.Event) -> None:
+    wanted = threading.Event()
+    wanted.set()
+    supervisor = Supervisor([ChildSpec("one", FOREVER, is_wanted=wanted.is_set)], SystemClock(), stop)
+    supervisor.start_all()
+    wanted.clear()
+    try:
+        os.kill(pid_of(supervisor, "one"), signal.SIGKILL)
+
+        def restarted() -> bool:
+            supervisor.watch_once()
+            return supervisor.facts()["one"]["start_count"] == 2
+
+        wait_until(restarted)
+    finally:
+        supervisor.stop_all()
+
+
+def test_child_finds_an_inherited_socket_under_its_number(stop: threading.Event, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        said = tmp_path / "said"
+        code = "import socket, sys; print(socket.socket(fileno=int(sys.argv[1])).getsockname()[1])"
+        argv = [sys.executable, "-c", code, str(listener.fileno())]
+        process = spawn(ChildSpec("one", argv, log_file=said, inherited=[listener]))
+        assert process.wait(20) == 0
+        assert said.read_text().strip() == str(listener.getsockname()[1])
 
 
 def test_child_whose_start_fails_is_tried_again_for_ever(stop: threading.Event) -> None:
@@ -195,3 +252,20 @@ def test_second_supervisor_on_one_folder_is_refused_with_a_sentence(tmp_path: Pa
         FolderLock(tmp_path / "unit.lock")
     first.release()
     FolderLock(tmp_path / "unit.lock").release()
+
+
+def test_signal_in_the_middle_of_a_start_is_not_lost() -> None:
+    """Python swallows what a handler raises in the hooks that it runs at a fork."""
+    script = """
+import os, signal, sys
+from appliance.supervisor import ChildSpec, spawn
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGINT))
+try:
+    spawn(ChildSpec("child", ["sleep", "60"]))
+except KeyboardInterrupt:
+    print("interrupted", signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "interrupted set()\n", done.stderr

@@ -1,0 +1,68 @@
+"""A guest that was enrolled by the credentials that its host hands over, and what its tests ask of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from appliance.dicom.phantom import phantom_chest
+from appliance.firstboot.answers import DOOR_PORT
+from tests.image.machine import MODALITY_ADDRESS, MODALITY_CARD, Machine
+
+PASSPHRASE = "correct horse battery"
+ANSWERS = f"""
+name = "unit-01"
+passphrase = "{PASSPHRASE}"
+keyboard = "us"
+modality_interface = "{MODALITY_CARD}"
+modality_address = "{MODALITY_ADDRESS}/24"
+modalities = ["XRAY"]
+centre_host = "gateway.example"
+"""
+CREDENTIALS = {"qafila.answers": ANSWERS, "cryptsetup.passphrase": PASSPHRASE}
+PATIENT = "SYNTHETIC^IMAGE"
+BOOT_S_MAX = 2400.0
+"""Two minutes on a machine with nothing else to do."""
+
+
+@contextlib.contextmanager
+def enrolled(image: Path, folder: Path) -> Iterator[Machine]:
+    """A fresh guest whose self-check has passed."""
+    machine = Machine.fresh(image, folder, CREDENTIALS)
+    with machine.surroundings():
+        machine.start()
+        wait_until_good(machine)
+        yield machine
+
+
+def wait_until_good(machine: Machine) -> float:
+    """Seconds until a modality is answered."""
+    return machine.wait_for(lambda: is_active(machine, "qafila-good.service"), BOOT_S_MAX, "the self-check passes")
+
+
+def is_active(machine: Machine, unit: str) -> bool:
+    """Whether a systemd unit of the guest is active; False while there is no shell yet."""
+    with contextlib.suppress(OSError, TimeoutError):
+        return machine.run(f"systemctl is-active {unit}", 20).strip() == "active"
+    return False
+
+
+def asked(machine: Machine, command: str) -> Any:
+    """What a ``qafila`` command of the guest says as JSON."""
+    path = f"/run/asked-{abs(hash(command))}"
+    machine.run(f"qafila {command} --json >{path} 2>/dev/null")
+    return json.loads(machine.run(f"cat {path}"))
+
+
+def send(machine: Machine, path: Path) -> int:
+    """A synthetic study from a modality, by dcmtk's ``storescu``; its exit code."""
+    dataset = phantom_chest(1000, 800, 12, 0)
+    dataset.PatientName = PATIENT
+    dataset.save_as(path, enforce_file_format=True)
+    titles = ("-aet", "XRAY", "-aec", "QAFILA")
+    storescu = machine.inside("storescu", "-xs", *titles, MODALITY_ADDRESS, str(DOOR_PORT), str(path))
+    return subprocess.run(storescu, check=False, timeout=300).returncode

@@ -1,0 +1,141 @@
+"""Updates of the image in QEMU: A to B, a broken one that goes back by itself, and ones that are refused."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.update.release import LIST
+from tests.image.enrolled import asked, enrolled, is_active, send, wait_until_good
+from tests.image.machine import WORK, Machine, missing, tool
+
+RELEASES = sorted((WORK / "out" / "trial").glob("release-*"), key=lambda path: int(path.name.split("-")[1]))
+"""Of ``releases.sh``: the first is started, the second works, the third brings a later database and is bad."""
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.root,
+    pytest.mark.skipif(
+        bool(missing()) or len(RELEASES) < 3, reason=missing() or "make image-releases builds what is needed"
+    ),
+    pytest.mark.timeout(14_400),
+]
+TRY_S_MAX = 7200.0
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    first = WORK / "out" / "trial" / f"qafila_{number(RELEASES[0])}.raw"
+    with enrolled(first, tmp_path_factory.mktemp("machine")) as machine:
+        yield machine
+
+
+def version(machine: Machine) -> int:
+    return int(machine.run("sed -n 's/^IMAGE_VERSION=//p' /etc/os-release | tr -d '\"'"))
+
+
+def number(release: Path) -> int:
+    return int(release.name.split("-")[1])
+
+
+def bring(machine: Machine, release: Path) -> str:
+    """Plug a stick with a release in, and wait for what becomes of it: the result of the update's service."""
+    stick = machine.folder / "stick.fat"
+    stick.unlink(missing_ok=True)
+    files = [str(path) for path in release.iterdir()]
+    with stick.open("wb") as made:
+        made.truncate(1024**3)
+    for command in (
+        ("mkfs.vfat", "-F", "32", "-n", "QAFILA-UPD", str(stick)),
+        ("mcopy", "-i", str(stick), *files, "::"),
+    ):
+        subprocess.run(tool(machine.folder, *command, also=release), check=True, stdin=subprocess.DEVNULL)
+    before = invocation(machine)
+    node = {"node-name": "stick", "driver": "raw", "file": {"driver": "file", "filename": str(stick)}}
+    machine.qmp("blockdev-add", **node)
+    machine.qmp("device_add", driver="usb-storage", drive="stick", id="stick", bus="usb.0")
+    try:
+        machine.wait_for(lambda: invocation(machine) != before, 900, "the release is copied from the stick")
+        machine.wait_for(lambda: not is_updating(machine), 1800, "the release is installed or refused")
+    finally:
+        machine.qmp("device_del", id="stick")
+        machine.wait_for(lambda: _unplugged(machine), 60, "the stick is gone")
+    return machine.run("systemctl show -P Result qafila-update.service").strip()
+
+
+def invocation(machine: Machine) -> str:
+    """Which run of the update's service the last one was."""
+    return machine.run("systemctl show -P InvocationID qafila-update.service").strip()
+
+
+def is_updating(machine: Machine) -> bool:
+    return machine.run("systemctl show -P ActiveState qafila-update.service").strip() not in ("inactive", "failed")
+
+
+def _unplugged(machine: Machine) -> bool:
+    try:
+        machine.qmp("blockdev-del", **{"node-name": "stick"})
+    except RuntimeError:
+        return False
+    return True
+
+
+def restart(machine: Machine) -> None:
+    """Pull the plug and switch on again: an update waits for the next power-on."""
+    machine.run("sync")
+    machine.cut()
+    machine.start()
+
+
+def test_update_goes_from_a_to_b_and_keeps_the_data(machine: Machine) -> None:
+    machine.run("echo kept >/data/unit/kept && sync")
+    assert bring(machine, RELEASES[1]) == "success"
+    assert version(machine) == number(RELEASES[0])
+    restart(machine)
+    wait_until_good(machine)
+    assert version(machine) == number(RELEASES[1])
+    assert machine.run("cat /data/unit/kept").strip() == "kept"
+    machine.wait_for(lambda: is_active(machine, "systemd-bless-boot.service"), 300, "the release is said to be good")
+    kernels = machine.run("ls /boot/EFI/Linux").split()
+    assert f"qafila_{number(RELEASES[1])}.efi" in kernels, kernels
+
+
+@pytest.mark.fault(68)
+def test_downgrade_and_damage_are_refused(machine: Machine, tmp_path: Path) -> None:
+    assert bring(machine, RELEASES[0]) == "exit-code"
+    damaged = tmp_path / "damaged"
+    subprocess.run(["cp", "-r", str(RELEASES[2]), str(damaged)], check=True)
+    text = bytearray((damaged / LIST).read_bytes())
+    text[-10] ^= 1
+    (damaged / LIST).write_bytes(text)
+    assert bring(machine, damaged) == "exit-code"
+    assert "not signed" in machine.run("journalctl -u qafila-update --no-pager -n 20")
+    assert is_active(machine, "qafila-good.service")
+
+
+@pytest.mark.fault(7)
+@pytest.mark.fault(68)
+def test_broken_release_goes_back_by_itself_and_the_older_one_serves_its_database(
+    machine: Machine, tmp_path: Path
+) -> None:
+    before = version(machine)
+    machine.run("echo kept >/data/unit/kept && sync")
+    assert bring(machine, RELEASES[2]) == "success"
+    restart(machine)
+    seen: set[int] = set()
+
+    def is_back() -> bool:
+        with contextlib.suppress(OSError, TimeoutError, ValueError):  # it starts again in the middle of an answer
+            seen.add(version(machine))
+        return before in seen and is_active(machine, "qafila-good.service")
+
+    machine.wait_for(is_back, TRY_S_MAX, "the older release runs again")
+    assert seen == {before, number(RELEASES[2])}
+    assert machine.run("cat /data/unit/kept").strip() == "kept"
+    later = "import sqlite3; print(*sqlite3.connect('/data/unit/unit.db').execute('SELECT later_id FROM later'))"
+    assert machine.run(f'runuser -u qafila -- python3 -c "{later}"').strip() == "(1,)", "the later database"
+    assert send(machine, tmp_path / "chest.dcm") == 0
+    machine.wait_for(lambda: len(asked(machine, "studies")["studies"]) == 1, 120, "the study is in the list")
