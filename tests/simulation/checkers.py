@@ -209,7 +209,8 @@ class Checkers:
     def _unseen_that_waits(self, action: StartTransfer) -> int | None:
         """Before whole images: an item as urgent that could be announced first and is known for a while."""
         lane = self.world.engine.state.lanes[action.destination]
-        urgency = min((item.priority is not Priority.STAT) for item in action.items)
+        rows = [self.world.store.rows[item.item_id] for item in action.items]  # a person may have made them STAT since
+        urgency = min((row.item.priority is not Priority.STAT) for row in rows)
         if self.world.io_troubled_recently() or not lane.link.up:
             return None
         for item_id, row in self.world.store.waiting.get(action.destination, {}).items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.domain.values import ItemState, OutboxItem
+from sync.core.events import WorkArrived
 from tests.simulation.centre import Centre
 from tests.simulation.violation import Violation
 
@@ -57,7 +58,12 @@ class Corrections:
         study = f"1.2.{1 + int(happening.number * world.study_count)}"
         for uid in dict.fromkeys(item.sop_instance_uid for item in world.store.of_study(study)):
             world.store.undo(uid)
-        world.later(world.rng.choice((0.0, 0.3)), lambda: world.runner.look_for_revisions())
+        world.later(world.rng.choice((0.0, 0.3)), self._notice_undone)
+
+    def _notice_undone(self) -> None:
+        """Where nothing is left to be moved on to, only the news that the store changed lets items go again."""
+        self.world.runner.feed(WorkArrived())
+        self.world.runner.look_for_revisions()
 
     def file_of(self, item: OutboxItem) -> str:
         """Digest of the bytes on the disk that this item is about; empty when they are gone."""

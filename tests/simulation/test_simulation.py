@@ -14,7 +14,7 @@ from tests.simulation.script import Happening, Script, draw
 from tests.simulation.shrink import broken_rule, shorten
 from tests.simulation.world import World, simulate
 
-REGRESSIONS = (19, 89, 111, 1292, 113245, 118846, 2000003, 2001855, 755, 681, 1138, 1170, 3007256)
+REGRESSIONS = (19, 89, 111, 1292, 113245, 118846, 2000003, 2001855, 755, 681, 1138, 1170, 3007256, 5256, 16865)
 """Seeds that once failed. They are kept for ever; a change of the script's dice changes what they mean."""
 SEED_COUNT = 300
 BUG_SEED_COUNT = 150
