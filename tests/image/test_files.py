@@ -72,6 +72,15 @@ def test_what_a_unit_is_tied_to_exists(unit: Path) -> None:
                 assert set(ours) <= names, f"{key}={value}"
 
 
+def test_no_file_is_a_link_that_a_copy_of_this_folder_lost() -> None:
+    lost = [
+        path
+        for path in EXTRA.rglob("*")
+        if path.is_symlink() or re.fullmatch(rb"/\S+", path.is_file() and path.read_bytes() or b"")
+    ]
+    assert lost == [], "links are made in mkosi.postinst.chroot"
+
+
 def test_both_slots_are_of_one_size_and_hold_root_and_hashes() -> None:
     parts = {path.stem[3:]: keys(path)["Partition"] for path in sorted((IMAGE / "mkosi.repart").glob("*.conf"))}
     assert list(parts) == ["esp", "root-a", "root-a-verity", "root-b", "root-b-verity"]
