@@ -103,7 +103,7 @@ disk-errors: setup ## ERRORS=100 EIO, ENOSPC and EROFS put into the unit's syste
 fuzz: setup ## FUZZ_SECONDS=600 of damaged bytes against every parser that meets bytes from outside
 	@$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
 
-image: setup ## The appliance's image for BOARD=vm or mini-pc, with update files and SBOM, in .cache/image (root, 15 GB)
+image: setup ## The appliance's image for BOARD=vm, mini-pc or vm-arm64, with update files and SBOM, in .cache/image (root, 15 GB)
 	@sh image/build.sh $(BOARD)
 
 image-releases: setup ## The releases that image-test and image-power-cuts need, up to LAST=8 (root, 2 minutes each)
@@ -112,8 +112,8 @@ image-releases: setup ## The releases that image-test and image-power-cuts need,
 image-test: setup ## The images in QEMU: boot, receive, screen, ports, sandboxes, updates (root; half an hour without KVM)
 	@$(PYTHON) -m pytest -q -s -m slow tests/image
 
-image-power-cuts: setup ## CUTS=100 power cuts of the image in QEMU on a disk that loses unflushed writes, from SEED=1 (root)
-	@$(PYTHON) -m tests.image.power_cuts --cuts $(if $(filter command%,$(origin CUTS)),$(CUTS),100) --seed $(SEED)
+image-power-cuts: setup ## CUTS=100 power cuts of the image in QEMU on a disk that loses unflushed writes, from SEED=1, ONLY=update (root)
+	@$(PYTHON) -m tests.image.power_cuts --cuts $(if $(filter command%,$(origin CUTS)),$(CUTS),100) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
 
 image-figures: setup ## Memory, boot and written bytes of the last image in QEMU (root)
 	@$(PYTHON) -m tests.image.figures

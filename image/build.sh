@@ -17,7 +17,7 @@ version=${2-$(git -C "$top" log -1 --format=%cd --date=format:%Y%m%d%H%M%S)}
 tools_packages='ca-certificates apt debian-archive-keyring mkosi systemd systemd-repart systemd-ukify systemd-boot
     systemd-boot-tools systemd-boot-efi systemd-container erofs-utils cryptsetup-bin dosfstools mtools e2fsprogs kmod
     zstd xz-utils cpio python3-pefile python3-cryptography openssl qemu-system-x86 qemu-utils ovmf swtpm nftables dcmtk
-    iproute2 nmap netpbm bubblewrap fdisk dpkg-dev'
+    iproute2 nmap netpbm bubblewrap fdisk dpkg-dev qemu-user qemu-system-arm qemu-efi-aarch64'
 started=$(date +%s)
 
 say() { printf 'image: %s\n' "$*"; }
@@ -27,6 +27,9 @@ case $(sed -n 's/^Architecture=//p' "$here/mkosi.profiles/$profile/mkosi.conf") 
 arm64) platform=aarch64 ;;
 *) platform=x86_64 ;;
 esac
+# Debian's packages for another processor run their own programs while they are installed.
+runner=
+[ "$platform" = "$(uname -m)" ] || runner="sh $here/with-$platform.sh"
 
 if [ ! -x "$work/tools/usr/bin/mkosi" ]; then
     say "making the Debian 13 tools tree (once)"
@@ -41,7 +44,7 @@ rm -rf "$site" "$work/wheel"
 mkdir -p "$site/usr/lib/qafila/site" "$site/usr/lib/python3/dist-packages"
 pip="$top/.venv/bin/python -m pip --disable-pip-version-check --quiet"
 platforms=
-for glibc in 2_17 2_27 2_28 2_31 2_34; do platforms="$platforms --platform manylinux_${glibc}_$platform"; done
+for glibc in 2_17 2_24 2_27 2_28 2_31 2_34; do platforms="$platforms --platform manylinux_${glibc}_$platform"; done
 # shellcheck disable=SC2086 # lists of words
 $pip install --no-deps --require-hashes --no-compile --only-binary :all: --python-version 3.13 $platforms --platform "manylinux2014_$platform" \
     --target "$site/usr/lib/qafila/site" -r "$top/requirements/run.txt" 2>"$work/pip.log" || { cat "$work/pip.log" >&2; exit 1; }
@@ -80,7 +83,9 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 SOURCES
 
 say "building version $version for $profile"
-QAFILA_IMAGE=$work sh "$here/in-tools.sh" "$here" "$work" -- mkosi --directory "$here" \
+export QAFILA_IMAGE="$work"
+# shellcheck disable=SC2086 # a command
+$runner sh "$here/in-tools.sh" "$here" "$work" -- mkosi --directory "$here" \
     --profile "$profile" --image-version "$version" --force \
     --output-directory "$output" --workspace-directory "$work/build" --cache-directory "$work/cache" \
     --package-cache-dir "$work/cache" --incremental=yes --sandbox-tree "$work/sandbox" --extra-tree "$site" \

@@ -13,7 +13,7 @@ venv=$top/.venv
 python=/usr/bin/python3
 
 run_packages='python3 python3-venv ca-certificates orthanc orthanc-python orthanc-dicomweb dcmtk'
-test_packages='git dicom3tools dbus strace e2fsprogs btrfs-progs mount util-linux iproute2 iputils-ping iperf3 rsync tcpdump librsvg2-bin fonts-dejavu-core libfaketime tmux mmdebstrap debian-archive-keyring nftables'
+test_packages='git dicom3tools dbus strace e2fsprogs btrfs-progs mount util-linux iproute2 iputils-ping iperf3 rsync tcpdump librsvg2-bin fonts-dejavu-core libfaketime tmux mmdebstrap debian-archive-keyring nftables chromium cryptsetup-bin'
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {

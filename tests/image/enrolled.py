@@ -11,7 +11,7 @@ from typing import Any
 
 from appliance.dicom.phantom import phantom_chest
 from appliance.firstboot.answers import DOOR_PORT
-from tests.image.machine import MODALITY_ADDRESS, MODALITY_CARD, Machine
+from tests.image.machine import AMD64, MODALITY_ADDRESS, MODALITY_CARD, Machine, Processor
 
 PASSPHRASE = "correct horse battery"
 ANSWERS = f"""
@@ -30,9 +30,9 @@ BOOT_S_MAX = 2400.0
 
 
 @contextlib.contextmanager
-def enrolled(image: Path, folder: Path) -> Iterator[Machine]:
+def enrolled(image: Path, folder: Path, processor: Processor = AMD64) -> Iterator[Machine]:
     """A fresh guest whose self-check has passed."""
-    machine = Machine.fresh(image, folder, CREDENTIALS)
+    machine = Machine.fresh(image, folder, CREDENTIALS, processor)
     with machine.surroundings():
         machine.start()
         wait_until_good(machine)

@@ -27,12 +27,39 @@ MODALITY_CABLE, UPLINK_CABLE = "cable0", "cable1"
 MODALITY_CARD, UPLINK_CARD = "enp0s16", "enp0s17"
 """As the guest names them: PCI slots 0x10 and 0x11."""
 MEMORY_MIB = 2048
-_KERNEL = (
-    "systemd.debug_shell=ttyS1 systemd.show_status=yes "
-    "systemd.default_device_timeout_sec=1800 systemd.default_timeout_start_sec=1800"
-)
-"""A way in for tests, and patience: an emulated machine may get a tenth of a processor."""
+_KERNEL = "systemd.show_status=yes systemd.default_device_timeout_sec=1800 systemd.default_timeout_start_sec=1800"
+"""Patience: an emulated machine may get a tenth of a processor."""
 DISK_BYTES = 8 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """How QEMU is called for one kind of processor."""
+
+    argv: tuple[str, ...]
+    firmware: str
+    variables: str
+    """Both below ``/usr/share`` of the tools tree."""
+    shell: str
+    shell_tty: str
+    """The serial card of the debug shell, and what the guest calls it."""
+
+
+AMD64 = Processor(
+    ("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
+    "OVMF/OVMF_CODE_4M.fd",
+    "OVMF/OVMF_VARS_4M.fd",
+    "isa-serial",
+    "ttyS1",
+)
+ARM64 = Processor(
+    ("qemu-system-aarch64", "-machine", "virt", "-accel", "tcg,thread=multi", "-cpu", "cortex-a72"),
+    "AAVMF/AAVMF_CODE.no-secboot.fd",
+    "AAVMF/AAVMF_VARS.fd",
+    "pci-serial",
+    "ttyS0",
+)
+"""The processor of a Raspberry Pi 4, on a machine that has UEFI."""
 
 
 def images(profile: str = "vm") -> list[Path]:
@@ -40,12 +67,12 @@ def images(profile: str = "vm") -> list[Path]:
     return sorted((WORK / "out" / profile).glob("qafila_*[0-9].raw"), key=lambda path: path.stat().st_mtime)
 
 
-def missing() -> str:
+def missing(profile: str = "vm") -> str:
     """Why the image cannot be tried here, in words; empty when it can."""
     if os.geteuid() != 0:
         return "trying the image needs root (network namespaces, mounts)"
-    if not (WORK / "tools" / "usr/bin/qemu-system-x86_64").exists() or not images():
-        return f"no image in {WORK}; make image builds it"
+    if not (WORK / "tools" / "usr/bin/qemu-system-x86_64").exists() or not images(profile):
+        return f"no image in {WORK}; make image BOARD={profile} builds it"
     return "" if Path("/dev/net/tun").exists() else "no /dev/net/tun on this machine"
 
 
@@ -72,16 +99,17 @@ class Machine:
     """QEMU's words for another disk than ``disk.raw`` as it is; its node is called ``disk``."""
     kernel: str = ""
     """More of the kernel's command line."""
+    processor: Processor = AMD64
     process: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def fresh(cls, image: Path, folder: Path, credentials: dict[str, str]) -> Machine:
+    def fresh(cls, image: Path, folder: Path, credentials: dict[str, str], processor: Processor = AMD64) -> Machine:
         """A disk larger than the image, as when the image is written to one, and empty firmware variables."""
         folder.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "--sparse=always", str(image), str(folder / "disk.raw")], check=True)
         os.truncate(folder / "disk.raw", DISK_BYTES)
-        shutil.copy(WORK / "tools" / "usr/share/OVMF/OVMF_VARS_4M.fd", folder / "vars.fd")
-        return cls(folder, f"qafila-{os.getpid()}", credentials)
+        shutil.copy(WORK / "tools" / "usr/share" / processor.variables, folder / "vars.fd")
+        return cls(folder, f"qafila-{os.getpid()}", credentials, processor=processor)
 
     def inside(self, *argv: str) -> list[str]:
         """A command as it runs in the guest's surroundings."""
@@ -184,6 +212,10 @@ class Machine:
             time.sleep(1.0)
         raise TimeoutError(f"not within {seconds_max:.0f} s: {what}\n{self.serial()[-3000:]}")
 
+    def _kernel(self) -> str:
+        """With a way in for tests."""
+        return f"systemd.debug_shell={self.processor.shell_tty} {_KERNEL} {self.kernel}"
+
     def _argv(self) -> list[str]:
         smbios = [
             argument
@@ -194,7 +226,7 @@ class Machine:
             )
         ]
         return [
-            *("qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"),
+            *self.processor.argv,
             *(
                 "-smp",
                 os.environ.get("QAFILA_IMAGE_CPUS", "2"),
@@ -203,7 +235,7 @@ class Machine:
                 "-nodefaults",
                 "-no-user-config",
             ),
-            *("-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"),
+            *("-drive", f"if=pflash,format=raw,readonly=on,file=/usr/share/{self.processor.firmware}"),
             *("-drive", f"if=pflash,format=raw,file={self.folder / 'vars.fd'}"),
             *(
                 "-blockdev",
@@ -221,11 +253,11 @@ class Machine:
                 "-chardev",
                 f"socket,id=shell,path={self.folder / 'shell'},server=on,wait=off",
                 "-device",
-                "isa-serial,chardev=shell",
+                f"{self.processor.shell},chardev=shell",
             ),
             *(
                 "-smbios",
-                f"type=11,value=io.systemd.stub.kernel-cmdline-extra={_KERNEL} {self.kernel}",
+                f"type=11,value=io.systemd.stub.kernel-cmdline-extra={self._kernel()}",
             ),
             *smbios,
             *self.extra,

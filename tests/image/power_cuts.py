@@ -58,6 +58,8 @@ class Rig:
     centre: Centre
     chance: random.Random
     say: Callable[[str], None]
+    kinds: tuple[str, ...]
+    """Those of ``KINDS`` that are drawn."""
     modality: Modality = field(
         default_factory=lambda: Modality(11112, size_bytes=400_000, host=MODALITY_ADDRESS, called_ae_title="QAFILA")
     )
@@ -77,7 +79,7 @@ class Rig:
 
     def cycle(self) -> None:
         """Work, cut, perhaps cut again while starting, start, look."""
-        kind = self.chance.choices(list(KINDS), list(KINDS.values()))[0]
+        kind = self.chance.choices(self.kinds, [KINDS[kind] for kind in self.kinds])[0]
         with self.modality.sending():
             if kind == "update":
                 kind = self._begin_update() or "reception"
@@ -175,6 +177,7 @@ def run(
     seed: int,
     seconds_max: float,
     say: Callable[[str], None],
+    kinds: tuple[str, ...],
 ) -> Outcome:
     """Until ``cuts`` were made, or the time is over."""
     ends = time.monotonic() + seconds_max
@@ -182,7 +185,7 @@ def run(
     with centre_on_uplink(folder / "centre") as (centre, authority):
         unit = Uplinked.fresh(folder / "guest", namespace, centre, authority)
         try:
-            rig = Rig(unit, centre, chance, say)
+            rig = Rig(unit, centre, chance, say, kinds)
             rig.first_boot(first_boot_cuts)
             if wrong := probe(unit, chance):
                 raise SystemExit(wrong)
@@ -204,6 +207,7 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=24 * 60.0, help="end earlier, and say how many cuts there were"
     )
+    parser.add_argument("--only", choices=list(KINDS), help="cut in nothing else (an update needs releases)")
     parser.add_argument("--namespace", default="", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     reason = missing() or ("" if (TRIAL / "qafila_1.raw").exists() else "make image-releases builds what is needed")
@@ -224,6 +228,7 @@ def main() -> int:
             arguments.seed,
             arguments.minutes * 60,
             lambda line: print(line, flush=True),
+            (arguments.only,) if arguments.only else tuple(KINDS),
         )
     kinds = ", ".join(f"{count} in {kind}" for kind, count in sorted(outcome.cut_counts.items()))
     print(
