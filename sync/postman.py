@@ -1,6 +1,6 @@
-"""Brings what people at the centre said into ``unit.db``, and what became of it back; three threads for each gateway.
+"""Brings what people at the centre said into ``unit.db``, and what became of it back; four threads for each gateway.
 
-The third tells how the unit is.
+The third tells how the unit is, the fourth what was asked for of studies and what checks found.
 
 An answer is committed before the cursor moves, in one transaction, and what is owed to the centre is told until it
 answers: either side may be killed at any moment. Nothing here holds up delivery, and nothing of delivery holds it up.
@@ -17,13 +17,15 @@ from appliance.clock import Clock
 from appliance.config import UnitConfig
 from appliance.domain.values import LinkKind
 from appliance.logging import log
-from appliance.store import answers
+from appliance.store import answers, notes
 from appliance.store.connect import Store, data_version, open_unit
 from appliance.store.errors import StoreError
 from sync.adapters.base import Conversing
 from sync.adapters.failures import Failed
+from sync.noting import study_notes
 from sync.standing import PERIOD_S, PERIODS_S, standing
 from sync.wire.answers import ACKNOWLEDGEMENT_COUNT_MAX, Acknowledgement, Acknowledgements, AckState
+from sync.wire.notes import NOTES_COUNT_MAX, NotesRequest
 
 LOOK_S = 1.0
 """The database and the hint of the inbox are looked at this often; both cost microseconds."""
@@ -31,6 +33,8 @@ PAUSE_S_FIRST = 1.0
 PAUSE_S_MAX = 60.0
 """Between two tries while the centre cannot be reached."""
 NOT_UNDERSTOOD_PAUSE_S = 3600.0
+NOTES_PAUSES_S = {LinkKind.SIM: 10.0, LinkKind.SATELLITE: 60.0}
+"""Between two tellings of notes: those of a study under examination change with every image."""
 _NOT_UNDERSTOOD = ("not-gateway", "http-4xx")
 
 
@@ -48,6 +52,14 @@ RHYTHMS = {LinkKind.SIM: Rhythm(25.0, 30.0), LinkKind.SATELLITE: Rhythm(0.0, 300
 Every answer to something else tells of a new entry too, and ends the pause."""
 
 
+@dataclass(slots=True)
+class _Noted:
+    """How far notes are told to one life of the centre: nothing up to the number is untold."""
+
+    epoch: str = ""
+    change_number: int = 0
+
+
 class Postman:
     """The way back of one gateway.
 
@@ -55,7 +67,7 @@ class Postman:
         config: The unit's configuration.
         destination: The gateway.
         clock: Stamps what is kept.
-        stop: Set to end both threads.
+        stop: Set to end all threads.
         link_kind: What the unit's link is at present.
     """
 
@@ -78,8 +90,10 @@ class Postman:
                 ("answers", self._read),
                 ("acknowledgements", self._tell),
                 ("standing", self._report),
+                ("notes", self._tell_notes),
             )
         ]
+        self._noted = _Noted()
 
     def start(self) -> None:
         """Begin; nothing is asked before the unit is enrolled."""
@@ -178,5 +192,35 @@ class Postman:
             if failed.failure.code not in _NOT_UNDERSTOOD:
                 raise
             pause_s = NOT_UNDERSTOOD_PAUSE_S
+        went_well()
+        self._stop.wait(pause_s)
+
+    def _tell_notes(self, store: Store, went_well: Callable[[], None]) -> None:
+        """Notes that changed, of studies that the centre knows of; without any, wait until there may be some."""
+        destination, noted = self._destination, self._noted
+        unit_id, version, epoch = destination.unit_id(), data_version(store), destination.epoch
+        if epoch != noted.epoch:
+            noted.epoch, noted.change_number = epoch, 0
+        uids, noted.change_number = notes.untold(
+            store, destination.name, unit_id, epoch, noted.change_number, NOTES_COUNT_MAX
+        )
+        if not uids or not epoch:
+            went_well()
+            while data_version(store) == version and destination.epoch == epoch and not self._stop.wait(LOOK_S):
+                pass
+            return
+        facts = [notes.study_facts(store, uid) for uid in uids]
+        said = [study_notes(one, self._clock.wall_s()) for one in facts]
+        pause_s = NOTES_PAUSES_S.get(self._link_kind(), LOOK_S)
+        try:
+            epoch = destination.tell_notes(NotesRequest(items=tuple(said)), self._stop).epoch
+        except Failed as failed:
+            if failed.failure.code not in _NOT_UNDERSTOOD:
+                raise
+            log("sync.postman", "notes not understood", destination=destination.name, why=failed.failure.code)
+            pause_s = NOT_UNDERSTOOD_PAUSE_S
+        else:
+            told = [(one, words.revision) for one, words in zip(facts, said, strict=True)]
+            notes.note_told(store, destination.name, unit_id, epoch, told)
         went_well()
         self._stop.wait(pause_s)

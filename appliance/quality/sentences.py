@@ -12,30 +12,34 @@ Language = Literal["fr", "en", "ar"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _CATALOGUE = Path(__file__).with_name("sentences.toml")
+_WORDS = "words"
 _SIGNED = ("deviation_index", "computed_index")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def sentence(check_code: str, values: Mapping[str, Any], language: Language) -> str:
-    """One line for a nurse; for a code of a later release, the code itself with its values."""
+    """One line for a nurse; for a code of a later release, the code itself with its values.
+
+    Values may be of another release, or of another machine: what does not fit is shown as it is.
+    """
     entry = catalogue().get(check_code)
-    if entry is None:
+    if entry is None or check_code == _WORDS:
         return " ".join([check_code, *(f"{key}={value}" for key, value in sorted(values.items()))])
     shown = {key: _shown(key, value, language) for key, value in values.items()}
-    if "difference_s" in values:
-        shown["difference"] = _duration(float(values["difference_s"]), language)
+    if isinstance(difference_s := values.get("difference_s"), int | float):
+        shown["difference"] = _duration(difference_s, language)
     return entry[language].format_map(_Spoken(shown))
 
 
 def word(name: str, language: Language) -> str:
     """The word for a coded value; the value itself when there is none."""
-    entry: Mapping[str, str] = catalogue()["words"].get(name, {})  # type: ignore[assignment]  # one level deeper
+    entry: Mapping[str, str] = catalogue()[_WORDS].get(name, {})  # type: ignore[assignment]  # one level deeper
     return entry.get(language, name)
 
 
 @cache
 def catalogue() -> dict[str, dict[str, str]]:
-    """All sentences by code and language, and ``words``."""
+    """All sentences by code and language, and those of coded values under ``words``."""
     return tomllib.loads(_CATALOGUE.read_text(encoding="utf-8"))
 
 

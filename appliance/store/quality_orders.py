@@ -30,23 +30,33 @@ class Compared:
     is_other_file: bool
 
 
-def order_of_study(db: Store, study_instance_uid: str) -> OrderRow | None:
+def registration_key_of_study(db: Store, study_instance_uid: str) -> str:
     """The registration that the study was matched to; before it was matched, the one with its UID or accession number.
+
+    Empty when there is none.
+    """
+    return _matched(db, study_instance_uid) or str(
+        db.value(
+            """SELECT r.registration_key FROM registration AS r WHERE r.study_instance_uid = ?1
+                UNION ALL SELECT r.registration_key FROM study AS s CROSS JOIN registration AS r
+                    ON r.accession_number = s.accession_number
+                    WHERE s.study_instance_uid = ?1 AND s.accession_number <> '' LIMIT 1""",
+            (study_instance_uid,),
+        )
+        or ""
+    )
+
+
+def order_of_study(db: Store, study_instance_uid: str) -> OrderRow | None:
+    """What the study's registration asks for.
 
     A patient who was merged into another one goes by the identifiers of both.
     """
-    key = _matched(db, study_instance_uid) or db.value(
-        """SELECT r.registration_key FROM registration AS r WHERE r.study_instance_uid = ?1
-            UNION ALL SELECT r.registration_key FROM study AS s CROSS JOIN registration AS r
-                ON r.accession_number = s.accession_number
-                WHERE s.study_instance_uid = ?1 AND s.accession_number <> '' LIMIT 1""",
-        (study_instance_uid,),
-    )
     row = db.row(
         """SELECT r.modality, r.body_part, r.laterality, r.views, p.patient_key, p.merged_into, p.family_latin,
                 p.given_latin, p.family_arabic, p.given_arabic, p.birth_date, p.sex
             FROM registration AS r CROSS JOIN patient AS p USING (patient_key) WHERE r.registration_key = ?""",
-        (key,),
+        (registration_key_of_study(db, study_instance_uid),),
     )
     if row is None:
         return None

@@ -47,6 +47,7 @@ UNIT = Schema(
         "m0502_commitment_waits",
         "m0601_people",
         "m0701_answers",
+        "m0801_study_notes",
     ),
 )  # "QAFU"
 DOOR = Schema("door", 0x51414644, ("d0001_ledger",))  # "QAFD"

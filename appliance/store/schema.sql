@@ -200,6 +200,64 @@ CREATE TRIGGER study_completion_reopens AFTER INSERT ON instance
                     WHERE state = 'complete';
             END;
 
+CREATE TRIGGER study_note_is_checked AFTER UPDATE OF outcome ON quality_run WHEN NEW.outcome <> OLD.outcome
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES ((SELECT study_instance_uid FROM instance WHERE instance_id = NEW.instance_id), (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_found AFTER INSERT ON quality_finding
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES (NEW.study_instance_uid, (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_found_anew AFTER UPDATE OF severity, values_json, cleared_at ON quality_finding
+                WHEN (NEW.severity, NEW.values_json, NEW.cleared_at <> '')
+                    <> (OLD.severity, OLD.values_json, OLD.cleared_at <> '')
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES (NEW.study_instance_uid, (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_matched AFTER INSERT ON study_match
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES (NEW.study_instance_uid, (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_matched_anew AFTER UPDATE OF registration_key, state ON study_match WHEN (NEW.registration_key, NEW.state) <> (OLD.registration_key, OLD.state)
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES (NEW.study_instance_uid, (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_not_matched AFTER DELETE ON study_match
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES (OLD.study_instance_uid, (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_with_rejected AFTER UPDATE OF lifted_at ON rejected_image
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES ((SELECT study_instance_uid FROM instance WHERE instance_id = NEW.instance_id), (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
+CREATE TRIGGER study_note_is_without_rejected AFTER INSERT ON rejected_image
+            BEGIN
+                INSERT INTO study_note (study_instance_uid, change_number)
+                    VALUES ((SELECT study_instance_uid FROM instance WHERE instance_id = NEW.instance_id), (SELECT ifnull(max(change_number), 0) + 1 FROM study_note))
+                    ON CONFLICT (study_instance_uid) DO UPDATE SET change_number = excluded.change_number;
+            END;
+
 CREATE TRIGGER study_refuses_delete BEFORE DELETE ON study
             BEGIN SELECT RAISE(ABORT, 'rows of study are never deleted'); END;
 
@@ -721,6 +779,21 @@ CREATE TABLE study_match (
             actor TEXT NOT NULL,
             CHECK ((state = 'exception') = (exception <> ''))
         ) STRICT;
+
+CREATE TABLE study_note (
+            study_instance_uid TEXT PRIMARY KEY,
+            change_number INTEGER NOT NULL UNIQUE -- of its last change, over all studies
+        ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE study_note_told (
+            destination TEXT NOT NULL,
+            study_instance_uid TEXT NOT NULL,
+            unit_id TEXT NOT NULL, -- this unit's at that centre
+            epoch TEXT NOT NULL, -- the life of the centre that took it
+            change_number INTEGER NOT NULL, -- that it was told up to
+            revision INTEGER NOT NULL, -- that it was told under
+            PRIMARY KEY (destination, study_instance_uid)
+        ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE transfer (
             transfer_id INTEGER PRIMARY KEY,

@@ -99,6 +99,8 @@ class Intake:
             return set()
         manifest = await self.database.reading(_as_newest, unit_id, one.study_instance_uid, one.manifest)
         answer = await self._studies.take(unit_id, one.study_instance_uid, manifest)
+        if one.notes is not None and one.notes.study_instance_uid == one.study_instance_uid:
+            await self._studies.take_notes(unit_id, [one.notes])
         taken.study_uids.add(one.study_instance_uid)
         digests = {instance.sop_instance_uid: instance.sha256 for instance in manifest.instances}
         for uid, instance in answer.instances.items():

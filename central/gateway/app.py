@@ -40,6 +40,7 @@ from sync.wire.messages import (
     NonceRequest,
     SessionRequest,
 )
+from sync.wire.notes import NotesAnswer, NotesRequest
 from sync.wire.status import StatusAnswer, StatusReport
 
 INTEROP_HEADER = "Upload-Draft-Interop-Version"
@@ -78,6 +79,7 @@ def make_app(service: Service) -> Starlette:
             Route("/v1/acknowledgements", routes.known(routes.acknowledgements), methods=["POST"]),
             Route("/v1/check", routes.known(routes.check), methods=["POST"]),
             Route("/v1/status", routes.known(routes.status), methods=["POST"]),
+            Route("/v1/notes", routes.known(routes.notes), methods=["POST"]),
         ],
         exception_handlers={HTTPException: _http_exception},
     )
@@ -185,6 +187,12 @@ class Routes:
         at = utc_text(self._service.clock.wall_s())
         await self._service.database.writing(note_status, caller.unit.unit_id, at, said)
         return answer(request, StatusAnswer(epoch=caller.epoch))
+
+    async def notes(self, request: Request, caller: Caller) -> Response:
+        """What was asked for of studies, and what the unit's checks found."""
+        said = await read_json(request, NotesRequest, self._service.limits)
+        await self._service.studies.take_notes(caller.unit.unit_id, said.items)
+        return answer(request, NotesAnswer(epoch=caller.epoch))
 
     # --- parts -----------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import msgspec
 
 from sync.wire import messages as m
 from sync.wire.answers import Acknowledgements, AcknowledgementsAnswer
+from sync.wire.notes import NotesAnswer, NotesRequest
 from sync.wire.status import StatusAnswer, StatusReport
 
 _REF = "#/components/schemas/{name}"
@@ -79,6 +80,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("/v1/acknowledgements", "post", "What became of answers", Acknowledgements, AcknowledgementsAnswer),
     Operation("/v1/check", "post", "Read back from the PACS now", m.CheckRequest, m.CheckAnswer),
     Operation("/v1/status", "post", "How the unit is", StatusReport, StatusAnswer),
+    Operation("/v1/notes", "post", "What was asked for, and what checks found", NotesRequest, NotesAnswer),
 )
 
 

@@ -1,9 +1,13 @@
-"""``PUT /v1/studies/{StudyInstanceUID}/manifest``: take in what a unit says, say what is here: one round trip."""
+"""``PUT /v1/studies/{StudyInstanceUID}/manifest``: take in what a unit says, say what is here: one round trip.
+
+``POST /v1/notes``: keep what it says of studies beside their images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import msgspec
 from sqlalchemy import Connection
 
 from appliance.clock import Clock, utc_text
@@ -18,8 +22,10 @@ from central.store import parts as part_rows
 from central.store.database import Database
 from central.store.files import file_rows, start_what_is_whole
 from central.store.manifests import Standing
+from central.store.notes import put_notes
 from central.store.parts import PartRow
 from sync.wire.messages import InstanceAnswer, InstanceState, Manifest, ManifestAnswer, PartState
+from sync.wire.notes import NOTES_BYTES_MAX, StudyNotes
 
 
 class Studies:
@@ -59,6 +65,19 @@ class Studies:
         self._inboxes.wake(heads)
         self._poke()
         return answer
+
+    async def take_notes(self, unit_id: str, said: Sequence[StudyNotes]) -> None:
+        """Keep what a unit says of studies beside their images, known here or not yet.
+
+        Raises:
+            Refusal: 413 when one of them is beyond its bound, 400 when a study has no UID.
+        """
+        for one in said:
+            if not has_digit(one.study_instance_uid):
+                raise bad_request("A UID has digits.")
+            if len(msgspec.json.encode(one)) > NOTES_BYTES_MAX:
+                raise too_large("What is said of a study", NOTES_BYTES_MAX)
+        await self._database.writing(put_notes, unit_id, utc_text(self._clock.wall_s()), said)
 
     def _check(self, manifest: Manifest) -> None:
         limits = self._limits

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select, update
 
 from central.store.database import Database, insert_missing
 from central.store.report_tables import READING_TABLES
-from central.store.review_tables import FLEET_TABLES, REVIEW_TABLES, VIEWER_TABLES
+from central.store.review_tables import FLEET_TABLES, NOTE_TABLES, REVIEW_TABLES, VIEWER_TABLES
 from central.store.tables import answer, meta, metadata, replacement
 
 Step = Callable[[Connection], None]
@@ -59,7 +59,12 @@ def _fleet(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX IF NOT EXISTS ix_review_arrived ON review_study (arrived_at)")
 
 
-STEPS: tuple[Step, ...] = (_first, _corrections, _review, _answers, _viewer, _reading, _fleet)
+def _notes(connection: Connection) -> None:
+    """What units say of studies beside their images."""
+    metadata.create_all(connection, tables=list(NOTE_TABLES))
+
+
+STEPS: tuple[Step, ...] = (_first, _corrections, _review, _answers, _viewer, _reading, _fleet, _notes)
 VERSION_KEY = "schema_version"
 
 

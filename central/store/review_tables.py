@@ -131,6 +131,18 @@ service_minute = Table(
 )
 """Whether units could deliver, looked at once in each minute since 1970; a minute without a row is a minute away."""
 
+study_note = Table(
+    "study_note",
+    metadata,
+    Column("unit_id", String(36), primary_key=True),
+    Column("study_instance_uid", String(64), primary_key=True, index=True),
+    Column("revision", BigInteger, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("notes", Text, nullable=False),
+)
+"""What a unit last said of a study (``sync.wire.notes.StudyNotes`` as JSON), and when by the centre's clock."""
+
+NOTE_TABLES = (study_note,)
 VIEWER_TABLES = (viewer_ticket, viewer_grant)
 FLEET_TABLES = (service_minute,)
 REVIEW_TABLES = (account, account_session, review_study, review_event, unit_status)

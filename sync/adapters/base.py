@@ -14,6 +14,7 @@ from appliance.domain.values import Evidence, StudyHeader
 if TYPE_CHECKING:
     from sync.wire.answers import Acknowledgements, AcknowledgementsAnswer
     from sync.wire.messages import Inbox
+    from sync.wire.notes import NotesAnswer, NotesRequest
     from sync.wire.status import StatusReport
 
 
@@ -182,4 +183,8 @@ class Conversing(Announcing, Protocol):
 
     def report(self, said: StatusReport, cancel: threading.Event) -> None:
         """Say how the unit is."""
+        ...
+
+    def tell_notes(self, said: NotesRequest, cancel: threading.Event) -> NotesAnswer:
+        """Say what was asked for and what was found; saying it again is harmless."""
         ...

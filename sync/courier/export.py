@@ -6,7 +6,7 @@ The source is never touched. Nothing is said to be on a stick before the medium 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +22,7 @@ from sync.courier.limits import CourierLimits
 from sync.courier.sealing import fingerprint
 from sync.courier.unit_folder import UnitFolder
 from sync.encoder.base import EncodedFile, EncodeError, Encoder
+from sync.wire.notes import StudyNotes
 
 PREVIEW_BYTES_MAX = 256 * 1024
 TRY_COUNT = 3
@@ -76,6 +77,8 @@ class Order:
     """(SOP Instance UID, SHA-256) of what this stick carried and the centre gave a receipt for: it makes room."""
     new_stick_id: str = ""
     """Random, 16 hex digits; for a stick that has none yet."""
+    notes: Mapping[str, StudyNotes] = field(default_factory=dict)
+    """By Study Instance UID; each parcel has those of its studies."""
 
 
 @dataclass(slots=True)
@@ -258,7 +261,7 @@ class _Writer:
 
     def _new(self) -> Filling:
         tools = self._tools
-        return Filling(tools.keys, tools.limits, tools.pack_headers)
+        return Filling(tools.keys, tools.limits, tools.pack_headers, self._order.notes)
 
     def _add_pieces(self, item: SendItem, parts: EncodedFile) -> None:
         if parts.pixels is None:

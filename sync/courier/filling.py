@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from sync.adapters.base import SendItem
 from sync.adapters.gateway.manifest import ItemParts, manifest_of, preview_info
 from sync.courier.keys import UnitKeys
@@ -18,6 +20,7 @@ from sync.courier.limits import CourierLimits
 from sync.courier.messages import Holding, ParcelHead, Slice, StudyManifest
 from sync.encoder.base import EncodedFile
 from sync.wire.messages import Manifest, PartInfo, PartKind
+from sync.wire.notes import StudyNotes
 
 PackHeaders = Callable[[Mapping[str, bytes]], bytes]
 """Skeletons by the SHA-256 of their files to one header part."""
@@ -54,11 +57,13 @@ class Filling:
         keys: The unit's.
         limits: Bounds.
         pack_headers: Makes a header part.
+        notes: What is to be said of studies beside their images, by Study Instance UID.
     """
 
     keys: UnitKeys
     limits: CourierLimits
     pack_headers: PackHeaders
+    notes: Mapping[str, StudyNotes] = field(default_factory=dict)
     _studies: dict[str, list[Coded]] = field(default_factory=dict)
     _slices: list[tuple[Slice, bytes]] = field(default_factory=list)
     _holds: list[Holding] = field(default_factory=list)
@@ -71,10 +76,12 @@ class Filling:
     def has_room(self, coded: Coded, pixel_bytes: int) -> bool:
         """Whether a piece of so many bytes of this instance still goes in; an empty parcel takes any piece."""
         instance_count = sum(len(study) for study in self._studies.values())
+        notes_bytes = sum(map(self._notes_bytes, {*self._studies, coded.item.study_instance_uid}))
         new_bytes = pixel_bytes + len(coded.parts.skeleton) + (len(coded.preview.octets) if coded.preview else 0)
         return self.is_empty or (
             self._bytes + new_bytes <= self.limits.parcel_bytes
             and instance_count < self.limits.parcel_instance_count_max
+            and notes_bytes <= self.limits.parcel_notes_bytes_max
         )
 
     def add(self, coded: Coded, piece: int, octets: bytes) -> None:
@@ -106,7 +113,8 @@ class Filling:
             header_sha256 = hashlib.sha256(header).hexdigest()
             slices.append((Slice(sha256=header_sha256, part_bytes=len(header), size_bytes=len(header)), header))
             manifest = _manifest(instances, header_sha256, len(header))
-            manifests.append(StudyManifest(study_instance_uid=study_instance_uid, manifest=manifest))
+            notes = self.notes.get(study_instance_uid)
+            manifests.append(StudyManifest(study_instance_uid=study_instance_uid, manifest=manifest, notes=notes))
         head = ParcelHead(
             unit_id=self.keys.unit_id,
             stick=stick,
@@ -115,6 +123,10 @@ class Filling:
             slices=tuple(piece for piece, _ in slices),
         )
         return head, [octets for _, octets in slices], tuple(self._holds)
+
+    def _notes_bytes(self, study_instance_uid: str) -> int:
+        notes = self.notes.get(study_instance_uid)
+        return len(msgspec.json.encode(notes)) if notes is not None else 0
 
     def _put(self, sha256: str, part_bytes: int, offset: int, octets: bytes) -> None:
         if any((known.sha256, known.offset) == (sha256, offset) for known, _ in self._slices):

@@ -17,6 +17,8 @@ class CourierLimits:
     cost more flushes (20-100 ms each on a cheap stick), larger ones more memory at both ends."""
     parcel_instance_count_max: int = 256
     """Bounds the manifests of a parcel (600 bytes an instance) and its line in the index (45 bytes an instance)."""
+    parcel_notes_bytes_max: int = MIB
+    """What is said of its studies beside their images: 500 bytes each as a rule, 32 KiB at most."""
     parcel_head_bytes_max: int = 4 * MIB
     parcel_file_bytes_max: int = 64 * MIB
     """A parcel's content, its previews (60 kB each at most), header parts and head, and age's 16 bytes every 64 KiB."""

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from sync.wire.messages import Count, Inbox, Manifest, Sha256, Text, Uid, UnitId
+from sync.wire.notes import StudyNotes
 
 FOLDER = "qafila-courier"
 INDEX_NAME = "index.txt"
@@ -97,6 +98,8 @@ class StudyManifest(msgspec.Struct, frozen=True, kw_only=True):
 
     study_instance_uid: Uid
     manifest: Manifest
+    notes: StudyNotes | None = None
+    """What ``POST /v1/notes`` would say; a centre of an earlier release does not look at it."""
 
 
 class ParcelHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from sync.courier.reply import read_reply
 from sync.courier.sealing import new_secret
 from sync.wire.effort import SMALL
 from sync.wire.messages import InstanceState
+from sync.wire.notes import StudyNotes
 from tests.courier.making import LIMITS, Bench, made_bench
 from tests.courier.media import MIB, made_medium, missing_for_media
 from tests.gateway.rig import CLOCK, Gateway, Pacs, Parted, Unit, part_up, running_gateway
@@ -342,6 +343,33 @@ def test_manifest_of_a_stick_does_not_make_the_study_older(
     answer = unit.announce(Parted(parted.study_uid, parted.file, corrected, parted.infos, parted.contents), revision=71)
     assert answer.instances[parted.uid].state is InstanceState.VERIFIED
     wait_for(lambda: gateway.query(sql) == [(71, "routine")], "the later manifest")
+
+
+def test_notes_travel_with_the_images_and_an_old_stick_brings_back_nothing_old(gateway: Gateway, bench: Bench) -> None:
+    uids = sorted({item.study_instance_uid for item in bench.items})
+
+    def notes(revision: int, checked_count: int) -> dict[str, StudyNotes]:
+        return {uid: StudyNotes(study_instance_uid=uid, revision=revision, checked_count=checked_count) for uid in uids}
+
+    def known() -> list[int]:
+        rows = gateway.query("SELECT study_instance_uid, notes FROM study_note")
+        return [json.loads(text).get("checked_count", 0) for uid, text in rows if uid in uids]
+
+    export(bench.order(notes=notes(5, 2)), bench.tools())
+    brought(gateway, bench.stick)
+    assert known() == [2, 2]
+    export(bench.order(path=made_folder(bench.stick, "older"), notes=notes(4, 1)), bench.tools())
+    brought(gateway, bench.stick.with_name("older"))
+    assert known() == [2, 2]
+    export(bench.order(path=made_folder(bench.stick, "newer"), notes=notes(6, 3)), bench.tools())
+    brought(gateway, bench.stick.with_name("newer"))
+    assert known() == [3, 3]
+
+
+def made_folder(stick: Path, name: str) -> Path:
+    """Another stick."""
+    (other := stick.with_name(name)).mkdir()
+    return other
 
 
 def test_import_that_was_cut_off_is_done_again(gateway: Gateway, pacs: Pacs, bench: Bench) -> None:

@@ -11,18 +11,21 @@ import pytest
 from appliance.cli.courier.exporting import Teller
 from appliance.cli.courier.unit_side import REPLY_KEY_NAME
 from appliance.cli.main import main
+from appliance.domain.quality import CheckCode, Finding, Severity
 from appliance.domain.values import Evidence, ItemState, LocalState, Receipt
 from appliance.store.connect import open_unit
 from appliance.store.courier import open_brought
 from appliance.store.instances import set_local_state
 from appliance.store.journal import read_journal
 from appliance.store.outbox import items_of_study, move_item
+from appliance.store.quality import next_due, save_run
 from sync.adapters.base import SendItem
 from sync.courier.export import Progress
 from sync.courier.limits import CourierLimits
 from sync.courier.messages import FOLDER, PARCELS_FOLDER
 from sync.courier.parcel import open_parcel
 from sync.courier.sealing import new_secret, recipient_of
+from sync.wire.notes import StudyNotes
 from tests.courier.making import UNIT_ID, made_items
 from tests.courier.media import MIB, made_medium, missing_for_media
 from tests.courier.unit_side import UnitSide, enrol, made_unit
@@ -67,6 +70,25 @@ def test_export_says_that_the_stick_can_be_removed_and_status_says_what_is_on_it
             assert {item.state for item in items_of_study(db, uid)} == {ItemState.PENDING}
             assert "exported-to-stick" in [entry.event for entry in read_journal(db, uid)]
     assert not (unit.config.data_dir / "courier-spool").exists()
+
+
+def test_stick_takes_along_what_the_checks_found(unit: UnitSide, stick: Path, items: tuple[SendItem, ...]) -> None:
+    with open_unit(unit.config.unit_db) as db:
+        due = next_due(db, 1)
+        assert due is not None
+        found = Finding(CheckCode.EXPOSURE_HIGH, Severity.WARNING, {"deviation_index": 3.4})
+        done = {"checks_version": 1, "blob_uuid": "b", "order_digest": "", "outcome": "checked"}
+        save_run(db, db.stamp(), due, **done, findings=[found])  # type: ignore[arg-type]  # a shorthand
+    assert exported(unit, stick) == 0
+    told: dict[str, StudyNotes | None] = {}
+    for parcel in (stick / FOLDER / UNIT_ID / PARCELS_FOLDER).iterdir():
+        head = open_parcel(parcel.read_bytes(), unit.centre.secret, CourierLimits()).head
+        told |= {study.study_instance_uid: study.notes for study in head.studies}
+    assert told.keys() == {item.study_instance_uid for item in items}
+    notes = told[due.study_instance_uid]
+    assert notes is not None
+    assert [(one.code, one.images) for one in notes.found] == [("exposure-high", (due.sop_instance_uid,))]
+    assert notes.checked_count == 1 and notes.asked is None
 
 
 def test_second_export_to_the_same_stick_writes_nothing(

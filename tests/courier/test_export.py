@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import pytest
 from sync.courier.errors import StickError, StickFault
 from sync.courier.export import Ending, Phase, Progress, export
 from sync.courier.messages import FOLDER, INDEX_NAME, PARCELS_FOLDER
+from sync.courier.reading import Brought, Refused
 from sync.courier.sealing import new_secret, recipient_of
 from sync.courier.unit_folder import UnitFolder
+from sync.wire.notes import Found, StudyNotes
 from tests.courier.making import LIMITS, STICK_ID, UNIT_ID, Bench, made_bench, made_keys
 
 
@@ -37,6 +40,20 @@ def test_image_larger_than_a_parcel_is_cut_and_comes_out_the_same(tmp_path: Path
     export(bench.order(), bench.tools())
     assert len(parcels_of(bench)) > 3
     assert bench.arrived() == (bench.expected(), [])
+
+
+def test_notes_of_many_studies_are_spread_over_parcels_that_can_be_read(tmp_path: Path) -> None:
+    bench = made_bench(tmp_path, study_count=4, image_count=1, rows=64)
+    uids = [item.study_instance_uid for item in bench.items]
+    found = tuple(Found(code=str(number), values={"text": "x" * 200}) for number in range(100))
+    notes = {uid: StudyNotes(study_instance_uid=uid, revision=1, found=found) for uid in uids}
+    limits = replace(LIMITS, parcel_bytes=16 * 1024 * 1024, parcel_notes_bytes_max=60_000)
+    export(bench.order(notes=notes), bench.tools(limits=limits))
+    assert len(parcels_of(bench)) == 2
+    with Brought(bench.stick, UNIT_ID, bench.keys.public_key, limits) as brought:
+        parcels = [one for one in brought.parcels(bench.centre_secret) if not isinstance(one, Refused)]
+    told = [study.notes for parcel in parcels for study in parcel.head.studies]
+    assert told == [notes[uid] for uid in uids]
 
 
 def test_second_export_writes_nothing_and_encodes_nothing(bench: Bench) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,21 +17,32 @@ import pytest
 from appliance.cli.enrol import enrol
 from appliance.cli.main import main
 from appliance.config import GatewayDestination, UnitConfig, load_unit
+from appliance.domain.quality import CheckCode, Finding, Severity
+from appliance.store import quality
 from appliance.store.answers import list_answers
-from appliance.store.connect import migrate, open_reader, open_unit
+from appliance.store.connect import Store, migrate, open_reader, open_unit
 from appliance.store.intake import FeedCursor, keep_instances
+from appliance.store.matching import Match, set_match
+from appliance.store.notes import untold
 from appliance.store.registrations import RegistrationRow, list_registrations
 from appliance.supervisor import ChildSpec, end_process, spawn
 from central.store import answers as centre_answers
 from central.store.answers import AnswerRow, WayState
 from central.store.opening import open_database
 from sync.wire.answers import OrderedPatient, ReportStatus
+from sync.wire.notes import StudyNotes
 from sync.wire.status import StatusReport
 from tests.gateway.rig import Gateway, Pacs, Unit, running_gateway
 from tests.store.made import made_kept, made_stamp
+from tests.support.proxy import Proxy
 from tests.support.world import wait_for
 
 STUDY = "1.2.3.1"
+REGISTER = (
+    *("register", "--family", "Benali", "--given", "Aicha", "--sex", "F", "--birth-date", "1984-03-12"),
+    *("--exam", "XR-CHEST-PA", "--pregnancy", "no", "--stat"),
+    *("--referrer", "Dr Sow, Podor", "--reason", "Toux depuis 3 sem."),
+)
 AT = "2026-11-22T09:30:00.000Z"
 
 
@@ -63,6 +76,12 @@ class Van:
 
     def qafila(self, *words: str) -> int:
         return main([*words, "--config", str(self.toml)])
+
+
+def announce(store: Store) -> None:
+    """As sync notes it when the centre took the manifest; the images of these tests have no files to send."""
+    store.connection.execute("UPDATE outbox SET announced_at = ?", (AT,))
+    store.connection.commit()
 
 
 @pytest.fixture
@@ -277,3 +296,114 @@ def test_report_that_is_none_is_refused_and_changes_nothing(held: Gateway) -> No
         assert unit.http.post("/v1/status", content=b'{"at": "x"}').status_code == 401
         assert unit.http.post("/v1/status", content=b'{"at": "x"}', headers=unit.auth).status_code == 200
     assert held.query("SELECT count(*) FROM unit_status") == [(1,)]
+
+
+def test_unit_tells_what_was_asked_and_found_and_what_changes_later(held: Gateway, van: Van) -> None:
+    """A registration, an image at the centre, a finding that a later look clears; through a centre that is restored."""
+    with open_unit(van.config.unit_db) as store:
+        keep_instances(store, made_stamp(), [made_kept(1)], ("centre",), FeedCursor("kept", 1))
+    assert van.qafila(*REGISTER) == 0
+    (registered,) = van.registrations()
+
+    def look(version: int, *findings: Finding) -> None:
+        with open_unit(van.config.unit_db) as store:
+            due = quality.next_due(store, version)
+            assert due is not None
+            done = {"checks_version": version, "blob_uuid": "b", "order_digest": "", "outcome": "checked"}
+            quality.save_run(store, made_stamp(), due, **done, findings=findings)  # type: ignore[arg-type]
+
+    def notes() -> StudyNotes | None:
+        rows = held.query("SELECT notes FROM study_note")
+        return msgspec.json.decode(rows[0][0], type=StudyNotes) if rows else None
+
+    look(1, Finding(CheckCode.EXPOSURE_HIGH, Severity.WARNING, {"deviation_index": 3.4}))
+    van.start()
+    wait_for(lambda: held.query("SELECT 1 FROM unit_status"), "the unit's report")
+    assert notes() is None, "the centre does not know of the study yet"
+    with open_unit(van.config.unit_db) as store:
+        announce(store)
+    wait_for(notes, "what the unit found")
+    said = notes()
+    assert said is not None and said.asked is None and said.checked_count == 1
+    assert [(one.code, one.values, one.images) for one in said.found] == [
+        ("exposure-high", {"deviation_index": 3.4}, ("1.2.3.1.9.1",))
+    ]
+    with open_unit(van.config.unit_db) as store:
+        found = Match(STUDY, registered.registration_key, "person", "reconciled", "", "", "nurse")
+        set_match(store, made_stamp(), found)
+    wait_for(lambda: (now := notes()) and now.asked, "whose the study is")
+    said = notes()
+    assert said is not None and said.asked is not None
+    assert (said.asked.referrer, said.asked.reason, said.asked.is_stat) == ("Dr Sow, Podor", "Toux depuis 3 sem.", True)
+    look(2)
+    wait_for(lambda: (now := notes()) and not now.found, "that the finding was cleared")
+    van.stop()
+    held.stop()
+    database = held.config.database_path
+    assert database is not None
+    with sqlite3.connect(database) as connection:
+        connection.execute("DELETE FROM study_note")
+    connection.close()
+    assert main(["central", "new-epoch", "--config", str(held.toml)]) == 0
+    held.start()
+    van.start()
+    with open_unit(van.config.unit_db) as store:
+        wait_for(lambda: not store.value("SELECT announced_at FROM outbox"), "the unit to hear of another epoch")
+        announce(store)
+    wait_for(notes, "all of it, told to the restored centre")
+    for log in (van.toml.with_name("sync.log").read_text(encoding="utf-8"), held.log_text()):
+        assert "Toux" not in log and "Podor" not in log
+
+
+def test_notes_that_are_none_are_refused_and_units_speak_for_themselves(held: Gateway) -> None:
+    note = {"study_instance_uid": "1.2.3", "revision": 7, "checked_count": 1}
+    wide = {**note, "found": [{"code": str(n), "values": {str(m): "x" * 1000 for m in range(30)}} for n in range(2)]}
+    with Unit(held.url, "van-a").join(held) as mine, Unit(held.url, "van-b").join(held) as other:
+
+        def say(unit: Unit, *items: object) -> int:
+            return unit.http.post("/v1/notes", json={"items": items}, headers=unit.auth).status_code
+
+        for wrong in (
+            {**note, "study_instance_uid": "../1"},
+            {**note, "study_instance_uid": ".."},
+            {**note, "revision": -1},
+            {**note, "found": [{"code": "x" * 65}]},
+            {**note, "found": [{"code": "x", "values": {"a": {"b": 1}}}]},
+            {**note, "found": [{"code": "x", "images": ["x"]}]},
+            {**note, "found": [{"code": "x"}] * 101},
+        ):
+            assert say(mine, wrong) == 400, wrong
+        assert say(mine, *[note] * 17) == 400
+        assert say(mine, note, wide) == 413
+        assert held.query("SELECT count(*) FROM study_note") == [(0,)]
+        assert mine.http.post("/v1/notes", json={"items": [note]}).status_code == 401
+        assert say(mine, note) == say(mine, note) == say(other, {**note, "revision": 9}) == 200
+        assert say(mine, {**note, "revision": 6, "checked_count": 5}) == 200, "older, and came late"
+        rows = dict(held.query("SELECT u.name, n.notes FROM study_note AS n JOIN unit AS u USING (unit_id)"))
+        assert {name: json.loads(text) for name, text in rows.items()} == {
+            "van-a": note,
+            "van-b": {**note, "revision": 9},
+        }
+
+
+def test_centre_of_an_earlier_release_is_left_alone_with_notes_and_told_the_rest(held: Gateway, van: Van) -> None:
+    """It answers 404 to them: the unit goes on with everything else, and keeps what is untold."""
+    with open_unit(van.config.unit_db) as store:
+        keep_instances(store, made_stamp(), [made_kept(1)], ("centre",), FeedCursor("kept", 1))
+        announce(store)
+        set_match(store, made_stamp(), Match(STUDY, "", "", "matched", "", "", "matching"))
+    with Proxy(int(held.url.rsplit(":", 1)[1])) as proxy:
+        proxy.corrupt_upstream[b"POST /v1/notes"] = b"POST /v0/notes"
+        text = van.toml.read_text(encoding="utf-8")
+        van.toml.write_text(text.replace(held.url, f"http://127.0.0.1:{proxy.port}"), encoding="utf-8")
+        van.start()
+        sync_log = van.toml.with_name("sync.log")
+        wait_for(lambda: "notes not understood" in sync_log.read_text(encoding="utf-8"), "the refusal")
+        desk = Desk(held)
+        first = desk.report("report-1")
+        wait_for(lambda: desk.row(first).state is WayState.DELIVERED, "the report to be delivered all the same")
+        wait_for(lambda: held.query("SELECT 1 FROM unit_status"), "the unit's report")
+        with open_unit(van.config.unit_db) as store:
+            assert untold(store, "centre", desk.unit_id(), "", 0, 10)[0] == (STUDY,)
+        van.stop()
+    assert held.query("SELECT count(*) FROM study_note") == [(0,)]

@@ -10,6 +10,7 @@ import pytest
 
 from central.review import access, order_form, outcomes, reading_view, report_form
 from central.review.language import load_languages
+from central.review.notes_view import PREGNANCY_WORDS
 from central.review.pages.fleet import ALARM_WORDS, LINK_WORDS
 from central.review.pages.listing import STATE_WORDS
 from central.review.pages.reading import SENTENCES
@@ -60,6 +61,7 @@ def _all() -> set[str]:
         *STATE_WORDS.values(),
         *EVENT_WORDS.values(),
         *SENTENCES,
+        *PREGNANCY_WORDS.values(),
         *order_form.REFUSALS,
         *outcomes.SENTENCES,
         *order_form.SIDE_WORDS.values(),

@@ -32,6 +32,7 @@ from appliance.store.courier import (
     owed_items,
 )
 from appliance.store.instances import instances_of_items
+from appliance.store.notes import study_facts
 from appliance.store.revisions import earlier_digests
 from appliance.store.studies import known_studies
 from appliance.stored import stored_path
@@ -46,6 +47,7 @@ from sync.courier.sentences import UNTOUCHED, WAIT, ending, progress
 from sync.courier.unit_folder import UnitFolder, stick_at
 from sync.encoder.entry import spool_folder
 from sync.encoder.service import EncoderService
+from sync.noting import study_notes
 from sync.wire.effort import FAST
 from sync.wire.headers import pack
 
@@ -159,12 +161,14 @@ def _order(
         elsewhere = carried_item_ids(db, without_stick=stick)
         owed = tuple(item for item in owed if item.item_id not in elsewhere)
     arrived = [copy for copy in copies_on(db, stick) if copy.confirmed] if stick else []
+    owed_uids = {item.study_instance_uid for item in owed}
     return Order(
         path=arguments.path,
         items=send_items(db, config, owed),
         recipients=recipients,
         delivered=tuple((copy.sop_instance_uid, copy.sha256) for copy in arrived),
         new_stick_id=secrets.token_hex(8),
+        notes={uid: study_notes(study_facts(db, uid), CLOCK.wall_s()) for uid in owed_uids},
     )
 
 

@@ -16,6 +16,7 @@ from appliance.store.migrations import revision as revision
 from appliance.store.migrations import commissioning as commissioning
 from appliance.store.migrations import people as people
 from appliance.store.migrations import answers as answers
+from appliance.store.migrations import notes as notes
 from appliance.store.migrations import door as door
 
 # isort: on

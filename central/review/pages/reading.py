@@ -15,7 +15,6 @@ from starlette.routing import BaseRoute, Route
 from appliance.clock import utc_text
 from appliance.registration.folding import ascii_digits
 from central.gateway.keys import load_keys
-from central.gateway.previews import previews_of
 from central.reading import desk
 from central.reading.desk import IdentityChanged, NoStudy, NotAllHere, Written
 from central.reading.model import Author, Content, ReportError, Status
@@ -25,7 +24,7 @@ from central.review.access import Refused, Role, Visitor
 from central.review.audit import Event
 from central.review.follow import refresh
 from central.review.pages.listing import subject_of
-from central.review.pages.study import PREVIEW_COUNT_MAX, uid_of
+from central.review.pages.study import seen_of, uid_of
 from central.review.report_form import NOT_A_FORM, REFUSALS, carried_over, content_of_form
 from central.review.site import Halt, Site, address_of, not_found, read_form, require
 from central.store import reports as rows
@@ -101,17 +100,17 @@ class _Reading:
         **sent: Any,
     ) -> Response:
         """The form with ``content`` in it; ``sent`` is what a refused form brought and does not become new by it."""
-        uid = study.study_instance_uid
+        uid, spoken = study.study_instance_uid, self._site.language(request).code
 
-        def read(connection: Connection) -> tuple[Any, bool]:
-            return previews_of(connection, uid)[:PREVIEW_COUNT_MAX], rows.newest(connection, uid, signed=True) is None
+        def read(connection: Connection) -> tuple[dict[str, Any], bool]:
+            return seen_of(connection, uid, spoken), rows.newest(connection, uid, signed=True) is None
 
-        previews, is_first = await self._site.database.reading(read)
+        seen, is_first = await self._site.database.reading(read)
         template = desk.template_of(content)
         values: dict[str, Any] = {
             "study": study,
             "identity": desk.identity_of(study),
-            "previews": previews,
+            **seen,
             "sheet": template,
             "offered": offered(study.modality, study.study_description),
             "content": content,

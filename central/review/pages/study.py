@@ -16,10 +16,12 @@ from central.gateway.objects import ObjectError
 from central.gateway.previews import PreviewRef, preview_bytes, previews_of
 from central.review.access import Visitor
 from central.review.audit import Event
+from central.review.notes_view import PREGNANCY_WORDS, unit_notes
 from central.review.pages.listing import STATE_WORDS, subject_of
 from central.review.reading_view import reading_digest, reading_values
 from central.review.site import Site, not_found, require
 from central.store import reviewing as rows
+from central.store.notes import notes_of
 from central.store.reviewing import Wanted
 from central.viewer.ohif import folder_of
 
@@ -93,6 +95,16 @@ def history_of(connection: Connection, uid: str) -> list[Happened]:
     return sorted(found, key=lambda one: one.at)
 
 
+def seen_of(connection: Connection, uid: str, language: str) -> dict[str, Any]:
+    """What can be seen of a study, and what its units say of it; for ``notes.html`` and the previews."""
+    previews = previews_of(connection, uid)[:PREVIEW_COUNT_MAX]
+    return {
+        "previews": previews,
+        "notes": unit_notes(notes_of(connection, uid), previews, language),
+        "pregnancy_words": PREGNANCY_WORDS,
+    }
+
+
 class _Study:
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -150,7 +162,7 @@ class _Study:
                 priors = rows.list_page(connection, same, PRIOR_COUNT_MAX + 1)[0]
             return {
                 "study": study,
-                "previews": previews_of(connection, uid)[:PREVIEW_COUNT_MAX],
+                **seen_of(connection, uid, self._site.language(request).code),
                 "problems": rows.problems(connection, uid),
                 "history": history_of(connection, uid),
                 "priors": [row for row in priors if row.study_instance_uid != uid],

@@ -33,6 +33,7 @@ from sync.adapters.gateway.stream import Stream, Surroundings
 from sync.adapters.gateway.tools import Tools
 from sync.wire.answers import Acknowledgements, AcknowledgementsAnswer
 from sync.wire.messages import Inbox
+from sync.wire.notes import NotesAnswer, NotesRequest
 from sync.wire.status import StatusReport
 
 WEAK_STREAM_COUNT = 4
@@ -132,6 +133,10 @@ class Gateway:
     def report(self, said: StatusReport, cancel: threading.Event) -> None:
         """As ``Conversing.report``."""
         self._ready().centre.report(said, self._once(cancel), cancel.is_set)
+
+    def tell_notes(self, said: NotesRequest, cancel: threading.Event) -> NotesAnswer:
+        """As ``Conversing.tell_notes``."""
+        return self._ready().centre.tell_notes(said, self._once(cancel), cancel.is_set)
 
     def _once(self, cancel: threading.Event) -> Persistence:
         """The postman has a pause of its own after a failure: one call does not go on trying."""

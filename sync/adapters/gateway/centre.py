@@ -35,6 +35,7 @@ from sync.wire.messages import (
     Manifest,
     ManifestAnswer,
 )
+from sync.wire.notes import NotesAnswer, NotesRequest
 from sync.wire.status import StatusAnswer, StatusReport
 
 PACK_LEVEL = 9
@@ -46,9 +47,9 @@ CHECK_S_PER_ITEM = 30.0
 POLL_S_MAX = 25.0
 
 
-def packed_manifest(manifest: Manifest) -> bytes:
+def packed(message: msgspec.Struct) -> bytes:
     """The body of a request; ``Content-Encoding: zstd``."""
-    return zstandard.ZstdCompressor(level=PACK_LEVEL).compress(msgspec.json.encode(manifest))
+    return zstandard.ZstdCompressor(level=PACK_LEVEL).compress(msgspec.json.encode(message))
 
 
 class Centre:
@@ -113,7 +114,7 @@ class Centre:
         Raises:
             Failed: If there is no usable answer.
         """
-        body = packed_manifest(manifest)
+        body = packed(manifest)
         headers = {**JSON, "Content-Encoding": "zstd"}
         answer = self._ask(persistence, Use.TALK, "PUT", f"/v1/studies/{study_uid}/manifest", headers, body)
         told = answer.decode(ManifestAnswer)
@@ -175,6 +176,16 @@ class Centre:
         """
         body = msgspec.json.encode(said)
         self._ask(persistence, Use.POLL, "POST", "/v1/status", JSON, body, cancelled=cancelled).decode(StatusAnswer)
+
+    def tell_notes(self, said: NotesRequest, persistence: Persistence, cancelled: Callable[[], bool]) -> NotesAnswer:
+        """Tell what was asked for, and what was found.
+
+        Raises:
+            Failed: As above.
+        """
+        headers = {**JSON, "Content-Encoding": "zstd"}
+        answer = self._ask(persistence, Use.POLL, "POST", "/v1/notes", headers, packed(said), cancelled=cancelled)
+        return answer.decode(NotesAnswer)
 
     def check(self, request: CheckRequest, persistence: Persistence, cancelled: Callable[[], bool]) -> CheckAnswer:
         """Have these read back from the PACS now; receipts in the answer are kept.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from appliance.domain.failure import Failure, FailureKind
 from sync.adapters.base import Attempt, SendItem, Sent
 from sync.adapters.failures import Failed
-from sync.adapters.gateway.centre import packed_manifest
+from sync.adapters.gateway.centre import packed
 from sync.adapters.gateway.line import Consignment, Rank
 from sync.adapters.gateway.manifest import ItemParts, manifest_of
 from sync.adapters.gateway.parts import Part
@@ -74,7 +74,7 @@ class Shipment:
         infos = [part.info for part in parts]
 
         def manifest() -> bytes:
-            return packed_manifest(manifest_of(self._tools.revisions.next(), items, names, infos))
+            return packed(manifest_of(self._tools.revisions.next(), items, names, infos))
 
         def told(answer: ManifestAnswer, round_trip_s: float) -> None:
             self._tools.centre.keep_receipts(answer)
