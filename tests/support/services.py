@@ -36,6 +36,7 @@ from tests.support.rawdicom import IMPLICIT, RawModality, associate_rq
 from tests.support.world import wait_for
 
 CLOCK = SystemClock()
+LAST_ANSWER_S_MAX = 10.0
 TITLE = "XRAY"
 ANSWER_S_MAX = 60.0
 ASSOCIATE_RJ = 3
@@ -229,11 +230,13 @@ class ReportServer:
             ae.add_supported_context(StorageCommitmentPushModel, ImplicitVRLittleEndian, scu_role=False, scp_role=True)
         else:
             ae.add_supported_context(StorageCommitmentPushModel, ImplicitVRLittleEndian)
+        self._associations: list[Association] = []
         self._sockets: list[socket.socket] = []
         handlers: list[Any] = [(evt.EVT_N_EVENT_REPORT, self._hear), (evt.EVT_ACCEPTED, self._accepted)]
         self._server = ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
 
     def _accepted(self, event: evt.Event) -> None:
+        self._associations.append(event.assoc)
         if (connection := _socket_of(event.assoc)) is not None:
             self._sockets.append(connection)
         self.callers.append(str(event.assoc.requestor.ae_title).strip())
@@ -252,6 +255,8 @@ class ReportServer:
     ) -> None:
         assert self._server is not None
         self._server.shutdown()
+        for association in self._associations:
+            association.join(LAST_ANSWER_S_MAX)  # what it heard it may not have answered yet
         for connection in self._sockets:
             connection.close()
 
