@@ -25,6 +25,10 @@ from tests.support.world import Unit, gateway_destination, make_unit, wait_for
 
 RATE_BYTES_PER_S = 150_000
 NAME = "Diallo^Aïcha=ديالو^عائشة"
+REQUEST = (
+    *("--family", "Diallo", "--given", "Aïcha", "--family-ar", "ديالو", "--given-ar", "عائشة"),
+    *("--exam", "XR-CHEST-PA", "--pregnancy", "no", "--referrer", "Dr Sow, Podor", "--reason", "Chute, dyspnée"),
+)
 QUICK = "[limits]\nbackoff_s_first = 0.2\nbackoff_s_max = 1.0\n"
 
 
@@ -60,10 +64,16 @@ class Story:
         return found[0]
 
     def capture(self) -> Dataset:
-        """A radiograph of an urgent patient goes through the unit's door."""
+        """A patient is registered, and the radiograph that was asked for goes through the unit's door, as urgent."""
         picture = phantom_chest(1800, 1500, 14, 61)
         picture.SpecificCharacterSet, picture.PatientName = "ISO_IR 192", NAME
-        picture.PatientID, picture.StudyDescription = "P-61", "Thorax de face"
+        picture.StudyDescription = "Thorax de face"
+        born = str(picture.PatientBirthDate)
+        person = ("--sex", str(picture.PatientSex), "--birth-date", f"{born[:4]}-{born[4:6]}-{born[6:]}")
+        assert self.qafila("register", *REQUEST, *person) == 0
+        ((picture.StudyInstanceUID, picture.AccessionNumber, picture.PatientID),) = self.unit.query(
+            "SELECT study_instance_uid, accession_number, patient_id FROM worklist_entry"
+        )
         path = self.unit.toml.with_name("picture.dcm")
         picture.save_as(path, enforce_file_format=True)
         door = ("127.0.0.1", str(self.unit.config.dicom.port))

@@ -5,6 +5,7 @@ The link is slow and stands still at a byte that the test names, so that what is
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from appliance.quality.sentences import sentence
 from tests.review.live import CHROMIUM, PASSWORD, chromium, signed_in
 from tests.review.story import Story, told
 from tests.support.orthancs import orthanc_commands
@@ -74,6 +76,7 @@ def test_urgent_radiograph_is_seen_read_and_answered(
             story.link.restore()
         _is_seen_at_the_unit(page, story, capsys, "retake-request")
         page.get_by_text("● Complet et vérifié").wait_for()
+        _is_told_what_was_asked_and_found(page, story, uid)
         assert bytes_at_preview < story.coded_bytes() / 10, f"{bytes_at_preview} of {story.coded_bytes()}"
         page.goto("/")
         page.get_by_role("row").filter(has_text="Aïcha").get_by_text("● Complet et vérifié").wait_for()
@@ -103,6 +106,18 @@ def _sees_the_preview_first(page: Page, story: Story, uid: str) -> int:
     page.wait_for_function("document.querySelector('figure img').naturalWidth > 200")
     looked_at(page, "fr-preview")
     return story.link.bytes_up
+
+
+def _is_told_what_was_asked_and_found(page: Page, story: Story, uid: str) -> None:
+    """Who asks and why, and each finding that stands at the unit, in French and by itself."""
+    card = page.locator("section.notes")
+    for words in ("Dr Sow, Podor", "Chute, dyspnée", "1 image examinée par logiciel."):
+        card.get_by_text(words).wait_for()
+    standing = story.unit.query("SELECT check_code, values_json FROM quality_finding WHERE cleared_at = ''")
+    assert "exposure-missing" in dict(standing)
+    for code, values in standing:
+        card.get_by_text(sentence(code, json.loads(values), "fr")).wait_for()
+    assert card.locator("li").count() == len(standing)
 
 
 def _is_seen_at_the_unit(page: Page, story: Story, capsys: Any, kind: str) -> None:
@@ -143,7 +158,7 @@ def _is_ordered(page: Page, story: Story) -> None:
         page.get_by_role("button", name="Demande d'examen").click()
         page.wait_for_load_state()
         wait_for(partial(_says, page, outcome), "the unit's word on the order")
-    assert story.unit.query("SELECT count(*) FROM registration WHERE state = 'scheduled'") == [(1,)]
+    assert story.unit.query("SELECT count(*) FROM registration WHERE state = 'scheduled'") == [(2,)], "one more"
     looked_at(page, "fr-orders")
 
 
