@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,16 +15,9 @@ from appliance.clock import SystemClock
 from appliance.logging import log
 from central.config import CentralConfig
 from central.gateway.app import make_app
-from central.gateway.protocol import BoundedProtocol
+from central.gateway.bounded import bounded
 from central.gateway.service import Service
 from central.gateway.tls import server_context
-from central.limits import GatewayLimits
-
-
-class _Config(uvicorn.Config):
-    """uvicorn's, with our bounds for ``BoundedProtocol``."""
-
-    gateway_limits: GatewayLimits
 
 
 class _Server(uvicorn.Server):
@@ -55,32 +47,12 @@ def serve(config: CentralConfig, listener: socket.socket) -> int:
     """
     tls = server_context("gateway", config.gateway)
     service = Service(config, SystemClock())
-    server = _Server(_settings(config, service, tls), service)
-    server.run(sockets=[listener])
-    return 1 if server.faulty else 0
-
-
-def _settings(config: CentralConfig, service: Service, tls: ssl.SSLContext | None) -> _Config:
-    limits = config.gateway.limits
     app = make_app(service)
     app.router.lifespan_context = _lifespan(service)
-    settings = _Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=limits.connection_count_max,
-        timeout_keep_alive=int(limits.keep_alive_s_max),
-        timeout_graceful_shutdown=int(limits.stop_s_max),
-    )
-    settings.gateway_limits = limits
-    settings.load()
-    settings.ssl = tls
-    return settings
+    limits = config.gateway.limits
+    server = _Server(bounded(app, limits, tls, limits.stop_s_max), service)
+    server.run(sockets=[listener])
+    return 1 if server.faulty else 0
 
 
 def _lifespan(service: Service) -> Any:

@@ -15,17 +15,11 @@ from starlette.applications import Starlette
 
 from appliance.config import ConfigError
 from central.config import CentralConfig, load_central
-from central.gateway.protocol import BoundedProtocol
+from central.gateway.bounded import bounded
 from central.limits import GatewayLimits
 
 BACKLOG = 128
 STOP_S_MAX = 3
-
-
-class _Config(uvicorn.Config):
-    """uvicorn's, with the bounds that ``BoundedProtocol`` keeps."""
-
-    gateway_limits: GatewayLimits
 
 
 def run(name: str, what: str | None, serve: Callable[[CentralConfig, socket.socket], int]) -> int:
@@ -66,20 +60,4 @@ def _say(sentence: str, exit_code: int) -> int:
 
 def answer(app: Starlette, listener: socket.socket, limits: GatewayLimits, tls: ssl.SSLContext | None) -> None:
     """Until a signal comes; with the gateway's bounds on what a peer may do to a connection."""
-    settings = _Config(
-        app,
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=limits.connection_count_max,
-        timeout_keep_alive=int(limits.keep_alive_s_max),
-        timeout_graceful_shutdown=STOP_S_MAX,
-    )
-    settings.gateway_limits = limits
-    settings.load()
-    settings.ssl = tls
-    uvicorn.Server(settings).run(sockets=[listener])
+    uvicorn.Server(bounded(app, limits, tls, STOP_S_MAX)).run(sockets=[listener])
