@@ -350,6 +350,7 @@ class _Life:
                 path=stored_path(self._config, instance),
                 stat=item_id in stat_ids,
                 study=studies[instance.study_instance_uid].header,
+                study_received_at=studies[instance.study_instance_uid].first_received_at,
                 study_instance_count=studies[instance.study_instance_uid].instance_count,
                 proved=item_id in proved_ids,
                 replaces=replaces.get(item_id, ()),

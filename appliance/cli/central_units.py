@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
+from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection
 
 from appliance.cli.central_common import centre_of
@@ -11,8 +14,11 @@ from appliance.cli.common import CLOCK, print_json, zone_now
 from appliance.cli.exits import FINE, NEEDS_PERSON, NOT_FOUND, USAGE, CliError
 from appliance.clock import utc_text
 from appliance.domain import sentences
+from central.fleet.judging import Standing, standing
+from central.fleet.sentences import sentences_of
 from central.gateway.enrol import EnrolError, make_code
 from central.gateway.epochs import begin_epoch
+from central.store.fleet import unit_rows
 from central.store.listing import UnitShown, list_units
 from central.store.units import revoke_unit, unit_named
 from sync.wire.proofs import shown_code
@@ -49,11 +55,15 @@ def _enrol(arguments: argparse.Namespace) -> int:
 
 
 def _units(arguments: argparse.Namespace) -> int:
-    with centre_of(arguments) as (_, database), database.read() as connection:
+    with centre_of(arguments) as (config, database), database.read() as connection:
         units = list_units(connection)
-    needs_person = any(one.alarms and not one.revoked_at for one in units)
+        judged = (standing(row, CLOCK.wall_s(), config.fleet) for row in unit_rows(connection))
+        standings = {one.row.unit_id: one for one in judged}
+    needs_person = any(one.alarms and not one.revoked_at for one in units) or any(
+        one.alarms for one in standings.values()
+    )
     if arguments.json:
-        print_json({"units": units})
+        print_json({"units": [{**asdict(one), "standing": _standing(standings.get(one.unit_id))} for one in units]})
     else:
         if not units:
             print("No unit is enrolled yet. 'qafila central enrol NAME' makes a code for one.")
@@ -61,7 +71,23 @@ def _units(arguments: argparse.Namespace) -> int:
             print(_line(one))
             for alarm in one.alarms:
                 print(f"  ALARM {alarm.at} {alarm.sentence}")
+            for said in sentences_of(standings[one.unit_id]) if one.unit_id in standings else ():
+                print(f"  ALARM {said}")
     return NEEDS_PERSON if needs_person else FINE
+
+
+def _standing(now: Standing | None) -> dict[str, Any] | None:
+    """How a unit is, as the fleet page has it; of a revoked one nothing."""
+    if now is None:
+        return None
+    return {
+        "alarms": now.alarms,
+        "silent_s": now.silent_s,
+        "oldest_unsent_s": now.oldest_unsent_s,
+        "clock_ahead_s": now.clock_ahead_s,
+        "report_at": now.row.report_at,
+        "report": None if now.row.report is None else structs.asdict(now.row.report),
+    }
 
 
 def _line(one: UnitShown) -> str:

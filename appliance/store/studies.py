@@ -12,12 +12,13 @@ from appliance.store.connect import Store
 
 @dataclass(frozen=True, slots=True)
 class KnownStudy:
-    """A study's header, and how many of its instances came in so far, wherever their pixels are now.
+    """A study's header, when its first instance came, and how many came so far, wherever their pixels are now.
 
     One that was rejected before it was sent is not counted: no centre waits for it.
     """
 
     header: StudyHeader
+    first_received_at: str
     instance_count: int
 
 
@@ -25,11 +26,11 @@ def known_studies(db: Store, study_instance_uids: Sequence[str]) -> dict[str, Kn
     """These studies by their UID; unknown ones are left out."""
     rows = db.rows(
         """SELECT study_instance_uid, patient_name, patient_id, patient_birth_date, patient_sex, accession_number,
-                study_date, study_description, modality,
+                study_date, study_description, modality, first_received_at,
                 (SELECT count(*) FROM instance AS i WHERE i.study_instance_uid = s.study_instance_uid
                     AND NOT EXISTS (SELECT 1 FROM rejected_image AS r CROSS JOIN outbox AS o USING (instance_id)
                         WHERE r.instance_id = i.instance_id AND r.lifted_at = '' AND o.state = 'rejected'))
             FROM study AS s WHERE study_instance_uid IN (SELECT value FROM json_each(?))""",
         (json.dumps(list(study_instance_uids)),),
     )
-    return {row[0]: KnownStudy(StudyHeader(*row[:-1]), row[-1]) for row in rows}
+    return {row[0]: KnownStudy(StudyHeader(*row[:-2]), *row[-2:]) for row in rows}

@@ -15,8 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row
 
 from central.reading.model import (
+    IMAGE_COUNT_MAX,
     Author,
     Content,
+    Image,
     Paragraph,
     Patient,
     ReportError,
@@ -33,6 +35,7 @@ from central.review.deeds import mark_read
 from central.review.follow import refresh
 from central.store import reports as rows
 from central.store.answers import Posted, add_report, units_of_study
+from central.store.records import verified_images
 from central.store.reports import ReportRow
 from central.store.reviewing import add_event, study_row
 from sync.wire.answers import ReportStatus
@@ -156,7 +159,7 @@ def finish(
         study_instance_uid=uid,
         version=edition,
         status=status,
-        sop_instance_uid=document_uid(uid, version),
+        sop_instance_uid=document_uid(uid, version, at),
         patient=Patient(
             name=study.patient_name,
             patient_id=study.patient_id,
@@ -173,6 +176,14 @@ def finish(
         follows_sha256=chain_sha256(before.statement) if before and before.statement else "",
         study_date=study.study_date,
         centre=centre,
+        images=tuple(
+            Image(
+                series_instance_uid=one.series_instance_uid,
+                sop_class_uid=one.sop_class_uid,
+                sop_instance_uid=one.sop_instance_uid,
+            )
+            for one in verified_images(connection, [uid]).get(uid, [])[:IMAGE_COUNT_MAX]
+        ),
     )
     signed_bytes, signature = sign(statement, key)
     row = ReportRow(

@@ -5,6 +5,7 @@ Made of the statement alone, and the same bytes whenever it is made: the PACS ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import BinaryIO
 
@@ -52,8 +53,12 @@ def write_document(
     made.TimezoneOffsetFromUTC = "+0000"
     made.CompletionFlag, made.VerificationFlag = "COMPLETE", "VERIFIED"
     made.VerifyingObserverSequence = [_observer(statement, signed)]
+    if statement.images:
+        images = [(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid) for one in statement.images]
+        made.CurrentRequestedProcedureEvidenceSequence = [_study(statement.study_instance_uid, images)]
     if predecessors:
-        made.PredecessorDocumentsSequence = [_study(statement.study_instance_uid, predecessors)]
+        documents = [(series, BasicTextSRStorage, document) for series, document in predecessors]
+        made.PredecessorDocumentsSequence = [_study(statement.study_instance_uid, documents)]
     made.ValueType, made.ContinuityOfContent = "CONTAINER", "SEPARATE"
     made.ConceptNameCodeSequence = [_code(TITLE)]
     template = Dataset()
@@ -148,13 +153,18 @@ def _code(of: Code) -> Dataset:
     return code
 
 
-def _study(study_instance_uid: str, documents: tuple[tuple[str, str], ...]) -> Dataset:
+def _study(study_instance_uid: str, references: Sequence[tuple[str, str, str]]) -> Dataset:
+    """A study with what is referred to in it: series, SOP class and SOP instance of each, kept together by series."""
+    by_series: dict[str, list[Dataset]] = {}
+    for series_instance_uid, sop_class_uid, sop_instance_uid in references:
+        reference = Dataset()
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+        by_series.setdefault(series_instance_uid, []).append(reference)
     study = Dataset()
     study.StudyInstanceUID = study_instance_uid
     study.ReferencedSeriesSequence = []
-    for series_instance_uid, sop_instance_uid in documents:
-        reference, series = Dataset(), Dataset()
-        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = BasicTextSRStorage, sop_instance_uid
-        series.SeriesInstanceUID, series.ReferencedSOPSequence = series_instance_uid, [reference]
+    for series_instance_uid, instances in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID, series.ReferencedSOPSequence = series_instance_uid, instances
         study.ReferencedSeriesSequence.append(series)
     return study

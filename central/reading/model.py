@@ -15,6 +15,8 @@ from central.reading.templates import Template
 TEXT_CHARS_MAX = 8000
 """Of one remark or impression: three printed pages."""
 REASON_CHARS_MAX = 500
+IMAGE_COUNT_MAX = 2000
+"""That a report names: 400 KB of statement. Of a study with more it names the first by UID."""
 LANGUAGES = ("fr", "en", "ar")
 
 
@@ -83,6 +85,14 @@ class Paragraph(_Value, frozen=True, kw_only=True):
     text: str
 
 
+class Image(_Value, frozen=True, kw_only=True):
+    """An image that the report is about."""
+
+    series_instance_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
 class Statement(_Value, frozen=True, kw_only=True):
     """What is signed of one version; times by the centre's clock.
 
@@ -107,6 +117,8 @@ class Statement(_Value, frozen=True, kw_only=True):
     study_date: str = ""
     centre: str = ""
     """Where it was signed."""
+    images: tuple[Image, ...] = ()
+    """What the PACS held of the study when it was signed, at most ``IMAGE_COUNT_MAX``; none in reports of old."""
 
 
 def status_after(signed: Status | None, *, sign: bool) -> Status:

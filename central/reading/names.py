@@ -1,4 +1,4 @@
-"""What belongs to a report is named after its study and version: the same name whenever and wherever it is made."""
+"""What belongs to a report is named after its study, version and signature: the same name whenever it is made."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ def report_id_of(uid: str) -> str:
     return uuid.uuid5(NAMESPACE, f"report {uid}").hex
 
 
-def document_uid(uid: str, version: int) -> str:
-    """SOP Instance UID of a version's document in the PACS."""
-    return _uid(f"document {uid} {version}")
+def document_uid(uid: str, version: int, signed_at: str) -> str:
+    """SOP Instance UID of a version's document in the PACS.
+
+    A centre that was restored counts versions anew: the moment keeps other words from getting the same number.
+    """
+    return _uid(f"document {uid} {version} {signed_at}")
 
 
 def series_uid(uid: str, version: int) -> str:

@@ -27,7 +27,8 @@ class SendItem:
     """One instance on its way: the item and the stored Part 10 file, already checked against ``sha256``.
 
     ``stat`` and what follows it are for the centre to show before the pixels are there. ``study`` is what this unit
-    believes of the study now, ``None`` when it knows nothing; ``study_instance_count`` counts its instances known here
+    believes of the study now, ``None`` when it knows nothing; ``study_received_at`` is when its first instance came, as
+    UTC text by the unit's clock, empty when that is not known; ``study_instance_count`` counts its instances known here
     so far, those on their way to the unit not included. ``proved`` says that it has a receipt already: whoever wants it
     verified wants the destination to look again. ``earlier`` is what an earlier proof showed: what is read back is
     compared with that and not with the file, which may be gone (the centre checks what it no longer keeps).
@@ -47,6 +48,7 @@ class SendItem:
     path: Path
     stat: bool = False
     study: StudyHeader | None = None
+    study_received_at: str = ""
     study_instance_count: int = 0
     proved: bool = False
     earlier: Evidence | None = None

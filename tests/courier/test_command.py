@@ -91,6 +91,13 @@ def test_stick_takes_along_what_the_checks_found(unit: UnitSide, stick: Path, it
     assert notes.checked_count == 1 and notes.asked is None
 
 
+def test_stick_says_when_the_unit_received_each_study(unit: UnitSide, stick: Path) -> None:
+    assert exported(unit, stick) == 0
+    (parcel,) = (stick / FOLDER / UNIT_ID / PARCELS_FOLDER).iterdir()
+    head = open_parcel(parcel.read_bytes(), unit.centre.secret, CourierLimits()).head
+    assert {study.manifest.study.received_at for study in head.studies} == {"2026-11-25T09:00:00.000Z"}
+
+
 def test_second_export_to_the_same_stick_writes_nothing(
     unit: UnitSide, stick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

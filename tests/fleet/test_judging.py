@@ -12,6 +12,7 @@ from central.config import FleetTable
 from central.fleet.judging import Alarm, availability, delivery, standing
 from central.fleet.metrics import exposition
 from central.fleet.picture import Picture, Service
+from central.fleet.sentences import sentences_of
 from central.store.fleet import UnitRow
 from sync.wire.status import DiskLevel, StatusReport
 
@@ -55,6 +56,32 @@ def said(**more: object) -> StatusReport:
 )
 def test_alarm(unit: UnitRow, alarms: tuple[Alarm, ...]) -> None:
     assert standing(unit, NOW_S, BOUNDS).alarms == alarms
+
+
+@pytest.mark.parametrize(
+    ("unit", "sentence"),
+    [
+        (row(said(at=ago(10 + 25 * HOUR_S)), silent_s=25 * HOUR_S), "Nothing was heard of it for 25 h."),
+        (
+            UnitRow("u", "never", ago(25 * HOUR_S), "", "", None, False),
+            "Nothing was heard of it since it was enrolled.",
+        ),
+        (
+            row(said(unsent_study_count=1, oldest_unsent_s=50 * HOUR_S)),
+            "Its oldest image that is not safe here is 2 days",
+        ),
+        (
+            row(said(disk_level=DiskLevel.ALARM, disk_free_bytes=3_000_000_000)),
+            "Its disk is filling up, 3.0 GB are free.",
+        ),
+        (row(said(clock_doubt="stepped")), "Its clock is not right (it doubts it itself)."),
+        (row(said(at=ago(-600))), "Its clock is not right (10 min ahead)."),
+        (row(said(at=ago(600), clock_doubt="behind")), "Its clock is not right (10 min behind, it doubts it itself)."),
+    ],
+)
+def test_alarm_is_a_sentence_that_says_what_to_do(unit: UnitRow, sentence: str) -> None:
+    (spoken,) = sentences_of(standing(unit, NOW_S, BOUNDS))
+    assert spoken.startswith(sentence)
 
 
 def test_oldest_unsent_goes_on_ageing_while_the_unit_is_silent() -> None:

@@ -65,6 +65,21 @@ def test_units_are_listed_with_their_alarms(gateway: Gateway, unit: Unit, capsys
     assert "revoked" in next(line for line in run(gateway, capsys, "units")[1].splitlines() if unit.name in line)
 
 
+def test_unit_that_says_it_is_in_trouble_is_named_with_what_to_do(
+    gateway: Gateway, unit: Unit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = {"at": "2020-01-01T00:00:00.000Z", "disk_level": "alarm", "disk_free_bytes": 2_000_000_000}
+    assert unit.http.post("/v1/status", json=said, headers=unit.auth).status_code == 200
+    code, out, _ = run(gateway, capsys, "units")
+    assert code == 1
+    assert "  ALARM Its disk is filling up, 2.0 GB are free." in out and "  ALARM Its clock is not right" in out
+    shown = {one["name"]: one for one in run_json(gateway, capsys, "units")["units"]}[unit.name]["standing"]
+    assert (shown["alarms"], shown["report"]["disk_free_bytes"]) == (["disk", "clock"], 2_000_000_000)
+    assert shown["silent_s"] < 3600 and shown["clock_ahead_s"] < -1e8
+    assert run(gateway, capsys, "revoke", unit.name)[0] == 0
+    assert {one["name"]: one for one in run_json(gateway, capsys, "units")["units"]}[unit.name]["standing"] is None
+
+
 def test_revoking_an_unknown_unit_is_a_sentence(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(gateway, capsys, "revoke", "nobody", "--json")
     assert code == 4

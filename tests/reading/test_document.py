@@ -13,9 +13,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from central.reading.document import CRITICAL, write_document
-from central.reading.model import Content, Paragraph, Patient, Statement
+from central.reading.model import Content, Image, Paragraph, Patient, Statement
 from tests.reading.test_model import statement
 
+DIGITAL_XRAY, ULTRASOUND = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.5.1.4.1.1.6.1"
 FULL = msgspec.structs.replace(
     statement(),
     patient=Patient(name="Diallo^Aïcha=ديالو^عائشة", patient_id="P-7", birth_date="19800101", sex="F"),
@@ -24,6 +25,11 @@ FULL = msgspec.structs.replace(
     centre="district-hospital",
     content=Content(template="chest-xray", language="ar", critical=True, reason="نظرة ثانية\nسطر"),
     impression=Paragraph(heading="Conclusion", text="Line one.\nسطر ثان"),
+    images=(
+        Image(series_instance_uid="1.2.3.1", sop_class_uid=DIGITAL_XRAY, sop_instance_uid="1.2.3.1.1"),
+        Image(series_instance_uid="1.2.3.1", sop_class_uid=DIGITAL_XRAY, sop_instance_uid="1.2.3.1.2"),
+        Image(series_instance_uid="1.2.3.2", sop_class_uid=ULTRASOUND, sop_instance_uid="1.2.3.2.1"),
+    ),
 )
 LEAST = msgspec.structs.replace(statement(), patient=Patient(name="عائشة^", patient_id="T1"))
 MISSING = "Missing attribute or value that would be needed to build DICOMDIR"
@@ -57,6 +63,30 @@ def test_document_says_what_was_signed_of_whom_it_was_signed() -> None:
     ]
     series = read.PredecessorDocumentsSequence[0].ReferencedSeriesSequence
     assert [one.ReferencedSOPSequence[0].ReferencedSOPInstanceUID for one in series] == ["2.25.12", "2.25.22"]
+
+
+def test_document_names_the_images_that_it_is_about() -> None:
+    (evidence,) = dcmread(io.BytesIO(written(FULL))).CurrentRequestedProcedureEvidenceSequence
+    assert evidence.StudyInstanceUID == FULL.study_instance_uid
+    assert [
+        (series.SeriesInstanceUID, one.ReferencedSOPClassUID, one.ReferencedSOPInstanceUID)
+        for series in evidence.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ] == [(one.series_instance_uid, one.sop_class_uid, one.sop_instance_uid) for one in FULL.images]
+    assert len(evidence.ReferencedSeriesSequence) == 2
+    assert "CurrentRequestedProcedureEvidenceSequence" not in dcmread(io.BytesIO(written(LEAST)))
+
+
+@pytest.mark.skipif(not which("dsrdump"), reason="dsrdump (Debian's dcmtk) is not installed")
+def test_dcmtk_reads_the_report_with_its_references(tmp_path: Path) -> None:
+    path = tmp_path / "report.dcm"
+    path.write_bytes(written(FULL, BEFORE))
+    # A long text is cut in the middle of a letter.
+    read = subprocess.run(["dsrdump", "-v", str(path)], capture_output=True, text=True, errors="replace", check=True)
+    complaints = [line for line in read.stderr.splitlines() if line.startswith(("W:", "E:", "F:"))]
+    assert [line for line in complaints if "does not support this Specific Character Set" not in line] == []
+    assert "Basic Text SR Document" in read.stdout and CRITICAL in read.stdout
+    assert "Predecessor Docs    : 2" in read.stdout
 
 
 def test_document_is_the_same_whenever_it_is_made() -> None:

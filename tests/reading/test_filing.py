@@ -18,6 +18,7 @@ from central.reading.model import Author, Content, Status
 from central.review.follow import refresh
 from central.store import reports as rows
 from central.store.opening import open_database
+from central.store.report_tables import report_filing, report_version
 from central.store.reports import FilingRow, ReportRow
 from central.store.reviewing import study_row
 from central.store.tables import study, unit
@@ -50,14 +51,14 @@ class Desk:
             connection.execute(insert(study).values(**told))
             refresh(connection, [uid])
 
-    def sign(self, impression: str, uid: str = UID) -> ReportRow:
+    def sign(self, impression: str, uid: str = UID, at: str = AT) -> ReportRow:
         with self.database.write() as connection:
             known, shown = rows.newest(connection, uid), study_row(connection, uid)
             assert shown is not None
             content = Content(template="general", language="fr", impression=impression, reason="Relu.")
             written = Written(uid, known.version if known else 0, identity_of(shown), content, True)
             key = load_keys(self.gateway.config.keys_dir).signing
-            return desk.finish(connection, written, AMINA, key, AT, "centre")[0]
+            return desk.finish(connection, written, AMINA, key, at, "centre")[0]
 
     def filing(self, row: ReportRow) -> FilingRow:
         with self.database.read() as connection:
@@ -102,6 +103,22 @@ def test_report_waits_for_the_pacs_and_survives_kills(held: Gateway, pacs: Pacs)
     assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.sop_instance_uid
     assert second.status == Status.AMENDED
     assert "Diallo" not in held.log_text() and "Amina" not in held.log_text()
+    desk_.database.close()
+
+
+def test_report_written_anew_by_a_restored_centre_is_another_document(held: Gateway, pacs: Pacs) -> None:
+    """The PACS has one that the centre forgot: its number is not given a second time, to other words."""
+    desk_ = Desk(held)
+    desk_.announced()
+    held.start()
+    lost = desk_.sign("Normal.")
+    desk_.wait_until_filed(lost)
+    with desk_.database.write() as connection:
+        for table in (report_version, report_filing):
+            connection.execute(table.delete())
+    anew = desk_.sign("Nodule.", at="2026-11-26T10:00:00.000Z")
+    desk_.wait_until_filed(anew)
+    assert set(pacs.held) == {lost.sop_instance_uid, anew.sop_instance_uid} and len(pacs.held) == 2
     desk_.database.close()
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from central.gateway.keys import load_keys
 from central.reading.model import Statement
 from central.reading.signing import chain_sha256, verified
 from central.review.access import Role
 from central.store.answers import acknowledge
-from central.store.tables import study
+from central.store.tables import file, study
 from sync.wire.answers import Acknowledgement, AckState
 from tests.review.readings import JANE, base_in, follow, form_of, keep, kept, readable, sign, told, words
 from tests.review.rig import Browser, Pages, pages_in
@@ -65,6 +65,27 @@ def test_signed_report_says_what_was_shown_and_reaches_the_unit(fresh: Pages, re
     sheet = reader.get("/studies/1.2.3/report/1").text
     assert "Signature checked" in sheet and "Critical result" in sheet and 'lang="fr"' in sheet
     assert "Radiographie du thorax" in sheet
+
+
+def test_report_names_the_images_that_were_in_the_archive_when_it_was_signed(fresh: Pages) -> None:
+    made = Made(fresh, "1.2.4", JANE, image_count=2).announce().preview()
+    made.whole().verified()
+    with fresh.site.database.write() as connection:
+        late = file.c.sop_instance_uid == "1.2.4.1"
+        connection.execute(update(file).where(late).values(state="rebuilding", verified_at=None))
+    follow(fresh)
+    reader = fresh.signed_in("late")
+    form = {**form_of(reader, "1.2.4"), "impression": "Normal.", "incomplete": "on"}
+    assert sign(reader, form, "1.2.4").status_code == 303
+    with fresh.site.database.write() as connection:
+        connection.execute(update(file).where(late).values(state="verified", verified_at=made.now))
+    amended = {**form_of(reader, "1.2.4"), "impression": "Nodule.", "reason": "All is here now."}
+    assert sign(reader, amended, "1.2.4").status_code == 303
+    images = [
+        [one.sop_instance_uid for one in msgspec.json.decode(row.statement or b"", type=Statement).images]
+        for row in sorted(kept(fresh, "1.2.4"), key=lambda row: row.edition)
+    ]
+    assert images == [["1.2.4.0"], ["1.2.4.0", "1.2.4.1"]]
 
 
 def test_amendment_names_what_it_amends_and_needs_a_reason(fresh: Pages, reader: Browser) -> None:

@@ -56,7 +56,8 @@ def test_urgent_radiograph_is_seen_read_and_answered(
     with told(tmp_path, orthanc, "fr") as story:
         story.centre.account("aminata")
         page = signed_in(browser, story.centre, "aminata")
-        uid = str(story.capture().StudyInstanceUID)
+        picture = story.capture()
+        uid = str(picture.StudyInstanceUID)
         story.link.stand_at(FIRST_BYTES)
         story.link.restore()
         bytes_at_preview = _sees_the_preview_first(page, story, uid)
@@ -90,6 +91,9 @@ def test_urgent_radiograph_is_seen_read_and_answered(
         page.get_by_text("Dans l'archive").wait_for()
         document = story.document()
         assert document is not None and str(document.PatientName) == "Diallo^Aïcha=ديالو^عائشة"
+        (evidence,) = document.CurrentRequestedProcedureEvidenceSequence
+        (reference,) = evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert reference.ReferencedSOPInstanceUID == picture.SOPInstanceUID
         assert document.ContentSequence[-1].ContentSequence[0].TextValue == "Pneumothorax droit."
         looked_at(page, "fr-study")
         _is_ordered(page, story)
@@ -110,13 +114,15 @@ def _sees_the_preview_first(page: Page, story: Story, uid: str) -> int:
 
 def _is_told_what_was_asked_and_found(page: Page, story: Story, uid: str) -> None:
     """Who asks and why, and each finding that stands at the unit, in French and by itself."""
+    ((received_at,),) = story.unit.query("SELECT first_received_at FROM study")
+    assert story.centre.gateway.query("SELECT captured_at FROM review_study") == [(received_at,)]
     card = page.locator("section.notes")
     for words in ("Dr Sow, Podor", "Chute, dyspnée", "1 image examinée par logiciel."):
         card.get_by_text(words).wait_for()
     standing = story.unit.query("SELECT check_code, values_json FROM quality_finding WHERE cleared_at = ''")
-    assert "exposure-missing" in dict(standing)
+    assert any(code == "exposure-missing" for code, _ in standing)
     for code, values in standing:
-        card.get_by_text(sentence(code, json.loads(values), "fr")).wait_for()
+        card.get_by_text(sentence(str(code), json.loads(str(values)), "fr")).wait_for()
     assert card.locator("li").count() == len(standing)
 
 

@@ -196,6 +196,7 @@ def send_items(db: Store, config: UnitConfig, items: Sequence[OutboxItem]) -> tu
                     path=stored_path(config, one),
                     stat=item.priority is Priority.STAT,
                     study=known.header,
+                    study_received_at=known.first_received_at,
                     study_instance_count=known.instance_count,
                     replaces=earlier.get(item.item_id, ()),
                 )

@@ -79,6 +79,7 @@ def _study_info(items: Sequence[SendItem]) -> StudyInfo:
         study_date=_short(header.study_date),
         study_description=_short(header.study_description),
         modality=_short(header.modality),
+        received_at=min((item.study_received_at for item in items if item.study_received_at), default=""),
     )
 
 
