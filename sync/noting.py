@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ from sync.wire.notes import (
 
 WORD_CHARS_MAX, TEXT_CHARS_MAX = 64, 1024
 _NUMBER_MAX = 1 << 53
+_UID = re.compile(r"[0-9.]{1,64}")
+"""A modality's UID that is none is kept on the unit; the wire takes no such name, and all others travel."""
 
 
 def study_notes(facts: StudyFacts, now_wall_s: float) -> StudyNotes:
@@ -70,7 +73,7 @@ class _Kind:
             severity=self.row.severity.value,
             values=_values(self.row.values),
             image_count=len(self.images),
-            images=tuple(self.images[:FOUND_IMAGE_COUNT_MAX]),
+            images=tuple(uid for uid in self.images[:FOUND_IMAGE_COUNT_MAX] if _UID.fullmatch(uid)),
         )
 
 

@@ -30,7 +30,7 @@ JSON_VALUE = st.one_of(
 )
 ROWS = st.builds(
     QualityRow,
-    sop_instance_uid=st.integers(1, 60).map(lambda n: f"1.2.3.{n}"),
+    sop_instance_uid=st.integers(1, 60).map(lambda n: f"1.2.3.{n}") | st.sampled_from(["", "1.2.A", "1.2 ", "9" * 65]),
     check_code=st.sampled_from(["spacing-missing", "exposure-high", "x" * 200]),
     severity=st.sampled_from(list(Severity)),
     values=st.dictionaries(TEXT, JSON_VALUE, max_size=40),
