@@ -19,7 +19,7 @@ pytestmark = [
 
 
 def test_it_boots_to_a_unit_that_answers_and_keeps_a_study(tmp_path: Path) -> None:
-    with enrolled(images(PROFILE)[-1], tmp_path / "guest", ARM64) as machine:
+    with enrolled(images(PROFILE)[-1], tmp_path / "guest", ARM64, has_screen=False) as machine:
         assert machine.run("uname -m") == "aarch64"
         assert machine.run("systemctl --failed --no-legend --plain") == ""
         assert "erofs" in machine.run("findmnt -no FSTYPE,OPTIONS /")

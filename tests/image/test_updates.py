@@ -29,7 +29,7 @@ TRY_S_MAX = 7200.0
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     first = WORK / "out" / "trial" / f"qafila_{number(RELEASES[0])}.raw"
-    with enrolled(first, tmp_path_factory.mktemp("machine")) as machine:
+    with enrolled(first, tmp_path_factory.mktemp("machine"), has_screen=False) as machine:
         yield machine
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import trustme
 
-from tests.image.enrolled import ANSWERS, CREDENTIALS, wait_until_good
+from tests.image.enrolled import ANSWERS, CREDENTIALS, NO_SCREEN, wait_until_good
 from tests.image.losing_disk import LosingDisk
 from tests.image.machine import UPLINK_ADDRESS, UPLINK_CARD, UPLINK_PEER, WORK, Machine, tool
 from tests.support.orthancs import orthanc_commands
@@ -82,7 +82,7 @@ class Uplinked:
         machine.namespace = namespace
         disk = LosingDisk(folder)
         machine.blockdev = disk.blockdev("disk")
-        machine.kernel = "systemd.mask=qafila-screen.service"  # writes nothing, and is slow to emulate
+        machine.kernel = NO_SCREEN
         machine.extra = ("-drive", f"if=virtio,format=raw,readonly=on,file={_stick(folder)}")
         unit = cls(machine, disk)
         unit.start()
