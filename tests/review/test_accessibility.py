@@ -12,6 +12,7 @@ import pytest
 from central.review.access import Role
 from central.review.registry import all_routes
 from sync.wire import messages as m
+from sync.wire.notes import Asked, Found, NotesRequest, StudyNotes
 from sync.wire.status import DiskLevel, StatusReport
 from tests.gateway.pictures import file_of, noisy_picture, part_up
 from tests.gateway.rig import Unit
@@ -71,13 +72,17 @@ def uid(centre: Centre, tmp_path_factory: pytest.TempPathFactory) -> str:
     parted = part_up(file_of(noisy_picture(20_000, 3)), tmp_path_factory.mktemp("picture"), preview=WEBP)
     info = m.StudyInfo(patient_name="Diallo^Aïcha=ديالو^عائشة", patient_id="P-7", modality="DX")
     report = StatusReport(at="2020-01-01T00:00:00Z", disk_level=DiskLevel.ALARM, unsent_study_count=1, link_kind="sim")
+    asked = Asked(exam="Chest PA", referrer="Dr Sow", reason="Cough", is_stat=True, pregnancy="no")
+    found = (Found(code="laterality-differs", severity="alarm", values={"found": "L"}), Found(code="exposure-missing"))
+    notes = StudyNotes(study_instance_uid=parted.study_uid, revision=1, asked=asked, found=found, checked_count=1)
     with Unit(centre.gateway.url, "van-a") as unit:
         unit.join(centre.gateway)
         unit.put_manifest(parted, study=info, priority="stat")
         for content in parted.contents.values():
             unit.send_part(content)
         assert unit.wait_for_entries(1)[0].kind == "receipt"
-        unit.http.post("/v1/status", content=msgspec.json.encode(report), headers=unit.auth)
+        for path, said in (("/v1/status", report), ("/v1/notes", NotesRequest(items=(notes,)))):
+            assert unit.http.post(path, content=msgspec.json.encode(said), headers=unit.auth).status_code == 200
     return parted.study_uid
 
 
