@@ -18,10 +18,12 @@ from central.store.database import Database, StoreError, insert_missing, sqlite_
 from central.store.inbox import Entry, add_entry, entries_after
 from central.store.manifests import merge
 from central.store.migrations import STEPS, migrate
+from central.store.notes import notes_of, put_notes
 from central.store.parts import Chunk, append_chunk, chunks_of, create_part, part_row
 from central.store.tables import file, meta, metadata
 from central.store.units import add_unit, unit_row
 from sync.wire import messages as m
+from sync.wire.notes import StudyNotes
 from tests.gateway.postgres import lend_driver, running_postgres, why_not
 from tests.gateway.rig import Pacs, Unit, picture_in_parts, running_gateway
 
@@ -177,6 +179,24 @@ def test_same_manifest_by_two_units_at_once_makes_each_file_once(database: Datab
     assert one == two == three
     with database.read() as connection:
         assert connection.scalar(select(func.count()).select_from(file)) == 1200
+
+
+def test_of_notes_that_come_at_once_by_link_and_by_stick_the_newest_stand(database: Database) -> None:
+    with database.write() as connection:
+        add_unit(connection, "u", "van", b"key", AT)
+    revisions = iter((3, 9, 5, 7))
+
+    def work(connection: Connection) -> None:
+        revision = next(revisions)
+        uids = [f"1.2.{number}" for number in range(20)]
+        said = [StudyNotes(study_instance_uid=uid, revision=revision, checked_count=revision) for uid in uids]
+        put_notes(connection, "u", AT, said if revision % 4 == 1 else [*reversed(said), said[0]])
+
+    assert at_once(database, 4, work) == [None] * 4
+    with database.read() as connection:
+        for number in range(20):
+            (row,) = notes_of(connection, f"1.2.{number}")
+            assert (row.unit_name, row.notes.revision, row.notes.checked_count) == ("van", 9, 9)
 
 
 def test_rows_that_are_there_are_left_alone(database: Database) -> None:
