@@ -21,7 +21,7 @@ UNITS ?= 1000
 BOARD ?= vm
 LAST ?= 8
 
-.PHONY: help setup setup-run demo viewer viewer-test story accessibility api-fuzz scale fleet test lint sim bench bench-links power-cuts kills unit-day screen-day full-disks disk-errors fuzz \
+.PHONY: help setup setup-run demo viewer viewer-test story accessibility api-fuzz scale fleet test lint sim bench bench-links power-cuts kills unit-day screen-day screen-pixels full-disks disk-errors fuzz \
 	image image-releases image-test image-power-cuts image-figures \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
@@ -93,6 +93,10 @@ unit-day: setup ## A scripted day of a unit, calm and with DAY_KILLS=3 kill -9 o
 
 screen-day: setup ## A unit's day worked by keys alone in a terminal, French with an Arabic layout, then English
 	@$(PYTHON) -m pytest -q -m slow tests/tui/test_scripted_day.py
+
+screen-pixels: ## The screen in a real foot, in a headless Wayland: its pixels on a photograph (installs sway, foot, grim, wtype)
+	@$(SETUP) screen
+	@$(PYTHON) -m pytest -q -m slow tests/tui/test_foot.py
 
 full-disks: setup ## SIZES=20 small disks filled under the unit, on each Orthanc (root, loop devices)
 	@$(PYTHON) -m tests.full_disks --sizes $(SIZES)

@@ -237,6 +237,8 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """The screen starts with; anybody may switch. The Arabic labels are a pilot."""
     arabic_names: Literal["shaped", "latin"] = "shaped"
     """``latin`` over terminals that order Arabic themselves (most that people use over SSH): shown twice turned."""
+    graphics: Literal["auto", "sixel", "kitty", "cells"] = "auto"
+    """How pictures are shown; ``auto`` goes by the terminal's name. ``cells`` are for orientation only."""
     lock_after_s: Annotated[int, msgspec.Meta(ge=30, le=86_400)] = 600
     """Of nobody pressing a key; where people sign in."""
 

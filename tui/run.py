@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from appliance.clock import SystemClock, local_zone
@@ -9,6 +10,7 @@ from appliance.config import UnitConfig
 from appliance.domain.rendered import Previews
 from tui.app import QafilaApp
 from tui.arabic import let_terminal_show_arabic
+from tui.graphics.terminal import display
 from tui.services import Courier, Services
 from tui.unit_counter import UnitCounter
 from tui.unit_desk import UnitDesk
@@ -18,8 +20,11 @@ from tui.unit_people import UnitPeople
 from tui.unit_reader import StoreReader
 
 
-def made_app(config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None) -> QafilaApp:
-    """The screen of this unit, not shown yet; ``previews`` and ``courier`` reach what the screen itself may not."""
+def made_app(
+    config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None, graphics: str
+) -> QafilaApp:
+    """The screen of this unit, not shown yet; ``previews`` and ``courier`` reach what the screen itself may not;
+    ``graphics`` stands before what the configuration says, unless empty."""
     clock = SystemClock()
     let_terminal_show_arabic(config.screen.arabic_names == "shaped")
     return QafilaApp(
@@ -34,14 +39,15 @@ def made_app(config: UnitConfig, config_path: Path, previews: Previews, courier:
             previews=previews,
             courier=courier,
             inbox=UnitInbox(config, clock),
+            display=display(graphics or config.screen.graphics, os.environ),
             lock_after_s=config.screen.lock_after_s,
         ),
         config.screen.language,
     )
 
 
-def run(config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None) -> int:
+def run(config: UnitConfig, config_path: Path, previews: Previews, courier: Courier | None, graphics: str = "") -> int:
     """Show the screen until somebody leaves it; the exit code of the command."""
-    app = made_app(config, config_path, previews, courier)
+    app = made_app(config, config_path, previews, courier, graphics)
     app.run()
     return app.return_code or 0

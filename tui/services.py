@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tui.graphics.canvas import Display
 from tui.reader import ReadTrouble
 
 if TYPE_CHECKING:  # the first paint does not wait for what only other pages need
@@ -208,6 +209,9 @@ class Courier(Protocol):
         ...
 
 
+HALF_CELLS = Display()
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """All of them; tests give fakes of those they need."""
@@ -219,5 +223,6 @@ class Services:
     previews: Previews | None = None
     inbox: Inbox | None = None
     courier: Courier | None = None
+    display: Display = HALF_CELLS
     lock_after_s: int = 600
     """Of nobody pressing a key, where people sign in."""

@@ -21,6 +21,12 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--lang", choices=("fr", "en", "ar"), default="fr", help="of the demo (default fr; F4 switches)"
     )
+    parser.add_argument(
+        "--graphics",
+        choices=("auto", "sixel", "kitty", "cells"),
+        default="",
+        help="how pictures are shown (default: as unit.toml says; auto goes by the terminal's name)",
+    )
     add_options(parser)
     parser.set_defaults(handler=_run)
 
@@ -45,7 +51,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if config is None:
         from appliance.cli.tui_demo import run as play
 
-        return play(arguments.lang)
+        return play(arguments.lang, arguments.graphics)
     has_gateway = any(isinstance(one, GatewayDestination) for one in config.destination)
     courier = CommandCourier(config, arguments.config, CLOCK) if has_gateway else None
-    return run(config, arguments.config, OrthancPreviews(config.run_dir / ACCESS_FILE), courier)
+    return run(config, arguments.config, OrthancPreviews(config.run_dir / ACCESS_FILE), courier, arguments.graphics)

@@ -73,9 +73,10 @@ class Terminal:
             while self.read(ANSWERED_S):
                 pass
 
-    def resize(self, columns: int, rows: int) -> None:
-        """As a window manager would."""
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    def resize(self, columns: int, rows: int, cell_px: tuple[int, int] = (0, 0)) -> None:
+        """As a window manager would; most terminals do not tell the size of their cells."""
+        size = struct.pack("HHHH", rows, columns, columns * cell_px[0], rows * cell_px[1])
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, size)
 
     def exit_code(self) -> int:
         """Read to the end and collect the program."""
@@ -86,17 +87,17 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def terminal(config: Path, rows: int = 24, columns: int = 80) -> Iterator[Terminal]:
+def terminal(
+    config: Path, *options: str, rows: int = 24, columns: int = 80, cell_px: tuple[int, int] = (0, 0)
+) -> Iterator[Terminal]:
     """``qafila tui`` of a unit."""
-    argv = [sys.executable, "-m", "appliance.cli.main", "tui", "--config", str(config)]
+    argv = [sys.executable, "-m", "appliance.cli.main", "tui", "--config", str(config), *options]
     pid, fd = pty.fork()
     if pid == 0:
-        os.environ["TERM"] = "xterm-256color"
-        for name in ("COLUMNS", "LINES"):  # of the terminal that the tests run in
-            os.environ.pop(name, None)
-        os.execv(sys.executable, argv)
+        # Python's readline writes COLUMNS and LINES of the tests' own terminal past os.environ.
+        os.execve(sys.executable, argv, {**os.environ, "TERM": "xterm-256color"})
     screen = Terminal(pid, fd)
-    screen.resize(columns, rows)
+    screen.resize(columns, rows, cell_px)
     try:
         yield screen
     finally:

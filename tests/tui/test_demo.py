@@ -27,7 +27,7 @@ async def test_day_goes_from_registrations_to_reports_on_the_screens(tmp_path: P
     clock, stop, centre = SystemClock(), threading.Event(), DemoCentre(FAST_BYTES_PER_S)
     day = Day(config, clock, centre, stop)
     day.begin()
-    app = made_app(config, path, DrawnPreviews(), None)
+    app = made_app(config, path, DrawnPreviews(), None, "cells")
     runner = threading.Thread(target=Runner(config, [centre], clock, stop).run)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "○ Registered" in screen_text(app))

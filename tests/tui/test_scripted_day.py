@@ -129,7 +129,7 @@ def spoken(language: str) -> Callable[[str], str]:
 @pytest.mark.parametrize("language", ["fr", "en"])
 def test_day_is_worked_by_keys_alone_and_the_databases_say_what_the_screen_said(tmp_path: Path, language: str) -> None:
     said = spoken(language)
-    with world(tmp_path, orthanc_commands()[0], language) as at, terminal(at.unit.toml, 30, 110) as screen:
+    with world(tmp_path, orthanc_commands()[0], language) as at, terminal(at.unit.toml, rows=30, columns=110) as screen:
         screen.wait_for_text(said("✓ Safe to power off"))
         register(screen, said, in_arabic=language == "fr")
         (first,) = at.exams()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,22 +13,39 @@ from appliance.domain.rendered import Preview as Drawn
 from appliance.domain.rendered import Previews
 from appliance.domain.wording import told
 from tui import text
+from tui.graphics.canvas import Canvas, Display, Picture
 from tui.language import say
 from tui.widgets.preview import Preview
 from tui.widgets.prose import Prose
 from tui.work import Asks
 
-NOT_FOR_DIAGNOSIS = told("Preview - not for diagnosis; orientation only")
+NOT_FOR_DIAGNOSIS = told("Preview - not for diagnosis")
+ORIENTATION_ONLY = told("Preview - not for diagnosis; orientation only")
 
 
-def caption(drawn: Drawn) -> str:
+class Look(NamedTuple):
+    """One frame as Orthanc drew it, made ready for its place; no picture where there is a sentence instead."""
+
+    drawn: Drawn
+    picture: Picture | None = None
+
+
+def look(previews: Previews, sop_instance_uid: str, frame_number: int, canvas: Canvas) -> Look:
+    """Blocks; for a worker's thread."""
+    drawn = previews.preview(sop_instance_uid, frame_number, *canvas.size_px)
+    return Look(drawn, canvas.made_ready(drawn.rendered) if drawn.rendered else None)
+
+
+def caption(looked: Look) -> str:
     """What the preview is, or why there is none."""
-    if drawn.rendered is None:
+    drawn, picture = looked
+    if picture is None:
         return say(drawn.sentence) if drawn.sentence else ""
+    label = say(NOT_FOR_DIAGNOSIS if picture.canvas.has_pixels else ORIENTATION_ONLY)
     if drawn.frame_count == 1:
-        return say(NOT_FOR_DIAGNOSIS)
+        return label
     frame = say("frame {number} of {count}", number=drawn.frame_number, count=drawn.frame_count)
-    return frame + text.SEPARATOR + say(NOT_FOR_DIAGNOSIS)
+    return frame + text.SEPARATOR + label
 
 
 class PictureDialog(ModalScreen[None], Asks):
@@ -42,8 +59,11 @@ class PictureDialog(ModalScreen[None], Asks):
         Binding("end", "go(-1)", show=False),
     ]
 
-    def __init__(self, previews: Previews, sop_instance_uid: str, frame_number: int, banner: str) -> None:
+    def __init__(
+        self, previews: Previews, display: Display, sop_instance_uid: str, frame_number: int, banner: str
+    ) -> None:
         super().__init__()
+        self._terminal = display
         self._previews, self._uid, self._frame, self._banner = previews, sop_instance_uid, frame_number, banner
         self._is_loading = False
         self._loaded: tuple[object, ...] = ()
@@ -51,12 +71,12 @@ class PictureDialog(ModalScreen[None], Asks):
     def compose(self) -> ComposeResult:
         with Vertical(id="picture"):
             yield Prose(self._banner, id="picture-banner")
-            yield Preview(id="picture-place")
+            yield Preview(self._terminal, id="picture-place")
             yield Prose(say("Reading the picture ..."), id="picture-caption")
 
-    def on_resize(self) -> None:
+    def on_preview_resized(self, _: Preview.Resized) -> None:
         """Drawn at the size there is."""
-        self.call_after_refresh(self._load)
+        self._load()
 
     def action_step(self, step: int) -> None:
         """The frame before or after."""
@@ -69,22 +89,22 @@ class PictureDialog(ModalScreen[None], Asks):
 
     def _load(self) -> None:
         """One question at a time, and once more when a key came meanwhile."""
-        width, height = self.query_one(Preview).size_px
-        wanted = (self._frame, width, height)
-        if self._is_loading or wanted == self._loaded or not (width and height):
+        canvas = self.query_one(Preview).canvas
+        wanted = (self._frame, canvas)
+        if self._is_loading or wanted == self._loaded or not all(canvas.size_px):
             return
         self._is_loading, self._loaded = True, wanted
         self.ask(
-            lambda: self._previews.preview(self._uid, wanted[0], width, height),
-            lambda drawn: self._show(drawn, wanted),
+            lambda: look(self._previews, self._uid, *wanted),
+            lambda looked: self._show(looked, wanted),
             group="picture",
         )
 
-    def _show(self, drawn: Drawn, wanted: tuple[int, int, int]) -> None:
+    def _show(self, looked: Look, wanted: tuple[int, Canvas]) -> None:
         self._is_loading = False
-        self.query_one(Preview).show(drawn.rendered)
-        self.query_one("#picture-caption", Prose).update(caption(drawn))
-        if drawn.rendered is not None and self._frame == wanted[0]:
-            self._frame = drawn.frame_number  # of a frame that was asked for by name, or that is past the end
-            self._loaded = (self._frame, *wanted[1:])
+        self.query_one(Preview).show(looked.picture)
+        self.query_one("#picture-caption", Prose).update(caption(looked))
+        if looked.picture is not None and self._frame == wanted[0]:
+            self._frame = looked.drawn.frame_number  # of a frame that was asked for by name, or that is past the end
+            self._loaded = (self._frame, wanted[1])
         self._load()

@@ -14,12 +14,13 @@ from appliance.domain.snapshot import Snapshot, StudyRow
 from appliance.domain.wording import told
 from tui import text
 from tui.actions import Action, Reason, Situation
+from tui.graphics.canvas import Canvas
 from tui.language import say
 from tui.reader import StudyDetail
 from tui.screens import study_lines as lines
 from tui.screens.correcting import Corrections
 from tui.screens.page import Page
-from tui.screens.picture import PictureDialog, caption
+from tui.screens.picture import Look, PictureDialog, caption, look
 from tui.widgets.items import Item, Items
 from tui.widgets.preview import Preview
 from tui.widgets.prose import Prose
@@ -80,11 +81,12 @@ class StudyPage(Page):
         return self._detail
 
     def compose_content(self) -> list[Widget]:
+        preview = Preview(self.host.services.display, id="preview")
         return [
             Prose(id="banner"),
             Prose(id="doubt"),
             Prose(id="content"),
-            Horizontal(Items(id="items"), Vertical(Preview(id="preview"), Prose(id="caption"), id="side"), id="body"),
+            Horizontal(Items(id="items"), Vertical(preview, Prose(id="caption"), id="side"), id="body"),
         ]
 
     def opened(self) -> None:
@@ -176,47 +178,47 @@ class StudyPage(Page):
         """Enter."""
         self.do_look()
 
-    def on_resize(self) -> None:
+    def on_preview_resized(self, _: Preview.Resized) -> None:
         """The preview is drawn at the size of its place."""
-        self.call_after_refresh(self._load)
+        self._load()
 
     @property
-    def _wanted(self) -> tuple[str, int, tuple[int, int], bool]:
-        """What the preview should show: picture, frame, at what size, and whether it is rejected."""
+    def _wanted(self) -> tuple[str, int, Canvas, bool]:
+        """What the preview should show: picture, frame, in what place, and whether it is rejected."""
         uid, detail = self.chosen_image, self._detail
         is_rejected = detail is not None and uid in detail.reject_codes
-        return uid, self._frame, self.query_one(Preview).size_px, is_rejected
+        return uid, self._frame, self.query_one(Preview).canvas, is_rejected
 
     def _load(self) -> None:
         """One question to Orthanc at a time, and once more when another picture was chosen meanwhile."""
         previews, wanted = self.host.services.previews, self._wanted
-        uid, frame, (width, height), is_rejected = wanted
+        uid, frame, canvas, is_rejected = wanted
         if self._is_loading or wanted == self._loaded:
             return
         if is_rejected:
-            self._show_preview(Drawn(None, sentence=told("Rejected. Enter shows it.")), wanted)
-        elif previews is None or not (uid and width and height):
+            self._show_preview(Look(Drawn(None, sentence=told("Rejected. Enter shows it."))), wanted)
+        elif previews is None or not (uid and all(canvas.size_px)):
             self._show_preview(None, wanted)
         else:
             self._is_loading = True
             self.ask(
-                lambda: previews.preview(uid, frame, width, height),
-                lambda drawn: self._take_preview(drawn, wanted),
+                lambda: look(previews, uid, frame, canvas),
+                lambda looked: self._take_preview(looked, wanted),
                 group="preview",
             )
 
-    def _take_preview(self, drawn: Drawn, wanted: tuple[object, ...]) -> None:
+    def _take_preview(self, looked: Look, wanted: tuple[object, ...]) -> None:
         self._is_loading = False
-        self._show_preview(drawn, wanted)
+        self._show_preview(looked, wanted)
         if wanted != self._wanted:
             self._load()
 
-    def _show_preview(self, drawn: Drawn | None, wanted: tuple[object, ...]) -> None:
+    def _show_preview(self, looked: Look | None, wanted: tuple[object, ...]) -> None:
         # What could not be drawn is asked again with the next news of the unit.
-        is_final = drawn is None or drawn.rendered is not None
+        is_final = looked is None or looked.picture is not None
         self._loaded = wanted if is_final else ()
-        self.query_one(Preview).show(drawn.rendered if drawn else None)
-        self.query_one("#caption", Prose).update(caption(drawn) if drawn else "")
+        self.query_one(Preview).show(looked.picture if looked else None)
+        self.query_one("#caption", Prose).update(caption(looked) if looked else "")
 
     # --- what is done ----------------------------------------------------------------------------------------------
 
@@ -241,7 +243,8 @@ class StudyPage(Page):
         """The whole picture."""
         previews, uid = self.host.services.previews, self.chosen_image
         if previews is not None and uid:
-            self.app.push_screen(PictureDialog(previews, uid, self._frame, text.patient_banner(self._study)))
+            banner = text.patient_banner(self._study)
+            self.app.push_screen(PictureDialog(previews, self.host.services.display, uid, self._frame, banner))
 
     def do_problem(self) -> None:
         """The next finding, round and round; its picture and frame are shown."""

@@ -9,7 +9,6 @@ from datetime import tzinfo
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Static
 
 from appliance.domain import sentences
 from appliance.domain.snapshot import PowerState, Snapshot
@@ -44,7 +43,7 @@ class Frame(Vertical):
         yield Prose(id="notice")
         yield Prose(id="status")
         yield Prose(id="power")
-        yield Static(id="keys", markup=False)
+        yield Prose(id="keys")
 
     def show(self, snapshot: Snapshot | None, fresh: bool, now_s: float, zone: tzinfo) -> None:
         """Draw the status and power lines; a picture that is not ``fresh`` can never say that power may go."""
@@ -81,7 +80,7 @@ class Frame(Vertical):
         if width <= 0:
             return
         self.query_one("#status", Prose).update("\n".join(text.join_to_width(map(shown, self._parts), width)))
-        self.query_one("#keys", Static).update(_wrap_keys(self._keys, width))
+        self.query_one("#keys", Prose).update(_wrap_keys(self._keys, width))
 
 
 def _wrap_keys(keys: tuple[Key, ...], width: int) -> Text:

@@ -17,13 +17,14 @@ class Prose(Static):
     def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(markup=False, id=id, classes=classes)
         self._said: str | Text = text
+        self._shown: str | Text | None = None
         self._width = 0
 
     def update(self, content: VisualType = "", *, layout: bool = True) -> None:
         """Show something else."""
         assert isinstance(content, str | Text)
         self._said = content
-        super().update(self._drawn(), layout=layout)
+        self._show(layout=layout)
 
     def reword(self) -> None:
         """The language changed."""
@@ -32,18 +33,25 @@ class Prose(Static):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         if width != self._width:
             self._width = width
-            super().update(self._drawn(), layout=False)
+            self._show(layout=False)
         return super().get_content_height(container, viewport, width)
 
     def on_mount(self) -> None:
         """Say what the page was made with."""
-        super().update(self._drawn())
+        self._show()
 
     def on_resize(self) -> None:
         """Lines with Arabic are wrapped here, before they are turned."""
         if self.size.width != self._width:
             self._width = self.size.width
-            super().update(self._drawn())
+            self._show()
+
+    def _show(self, *, layout: bool = True) -> None:
+        """Nothing where it is so already: each layout draws the whole screen anew, pictures too."""
+        drawn = self._drawn()
+        if drawn != self._shown:
+            self._shown = drawn
+            super().update(drawn, layout=layout)
 
     def _drawn(self) -> str | Text:
         if isinstance(self._said, Text):

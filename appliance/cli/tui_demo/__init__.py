@@ -45,7 +45,7 @@ def made_unit(folder: Path, language: str) -> tuple[UnitConfig, Path]:
     return config, path
 
 
-def run(language: str) -> int:
+def run(language: str, graphics: str) -> int:
     """Play until somebody leaves the screen; the exit code of the command."""
     from sync.runner import Runner
     from tui.run import run as show
@@ -61,7 +61,7 @@ def run(language: str) -> int:
         for thread in threads:
             thread.start()
         try:
-            return show(config, path, previews, None)
+            return show(config, path, previews, None, graphics)
         finally:
             stop.set()
             for thread in threads:
