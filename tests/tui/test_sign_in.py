@@ -135,3 +135,13 @@ async def test_unit_where_nobody_is_listed_asks_nobody(tmp_path: Path) -> None:
     async with screen(unit) as (app, pilot):
         await until(pilot, lambda: isinstance(app.screen, TodayPage))
         assert "PATIENT" in screen_text(app)
+
+
+async def test_pin_in_arabic_digits_opens_the_lock_and_is_never_shown(unit: Unit) -> None:
+    async with screen(unit) as (app, pilot):
+        await until(pilot, lambda: isinstance(app.screen, SignInPage) and app.screen.query_one("#sign-in").display)
+        await pilot.press(*"٤٧١١")
+        await pilot.pause()
+        assert not set("٤٧١4711") & set(screen_text(app).split("PIN", 1)[1].split("\n", 1)[0]), screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TodayPage))

@@ -76,7 +76,7 @@ class Field(Input):
             self.insert_text_at_cursor(text)
 
     def render_line(self, y: int) -> Strip:
-        if y != 0 or not reads_right_to_left(self.value):
+        if y != 0 or self.password or not reads_right_to_left(self.value):
             return super().render_line(y)
         width = self.scrollable_content_region.width + 1
         before, after = self.value[: self.cursor_position], self.value[self.cursor_position :]
