@@ -242,6 +242,13 @@ ACTIONS: tuple[Action, ...] = (
         ("n",),
     ),
     Action(
+        "change_pin",
+        "f6",
+        named(told("Other PIN")),
+        told("Give the chosen person another PIN; what was tried wrongly is forgotten."),
+        needs_supervisor,
+    ),
+    Action(
         "undo",
         "f7",
         named(told("Undo")),
@@ -257,6 +264,13 @@ ACTIONS: tuple[Action, ...] = (
         told("Empty the form; pressed again, it brings back what was there."),
     ),
     Action("bring", "f8", named(told("Take receipts")), told("Take in what the centre wrote onto the chosen stick.")),
+    Action(
+        "remove_person",
+        "f8",
+        named(told("Remove")),
+        told("Let the chosen person sign in no more; what they did stays theirs."),
+        needs_supervisor,
+    ),
     Action(
         "retry",
         "f8",
@@ -290,6 +304,13 @@ ACTIONS: tuple[Action, ...] = (
         "f9",
         named(told("Seen")),
         told("Tell the centre that it was seen, by whom and when."),
+    ),
+    Action(
+        "add_person",
+        "f9",
+        named(told("Add")),
+        told("Let somebody sign in: a name, a role, and a PIN of their own."),
+        needs_supervisor,
     ),
     Action("save", "f9", named(told("Register")), told("Write the person and the exam down; consoles see it at once.")),
     Action(

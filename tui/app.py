@@ -112,7 +112,7 @@ class QafilaApp(App[int]):
         language.speak(self._language_code)
         self.run_worker(self._poller.run, thread=True, name="poller", exit_on_error=True)
         self.set_interval(TICK_S, self._tick)
-        self._lock()
+        self.lock()
 
     def on_unmount(self) -> None:
         """Let the poller's thread end at once; whatever comes after the screen speaks English again."""
@@ -353,7 +353,7 @@ class QafilaApp(App[int]):
     def _locked(self) -> bool:
         return any(isinstance(screen, SignInPage) for screen in self.screen_stack)
 
-    def _lock(self) -> None:
+    def lock(self) -> None:
         """Cover everything; the lock takes itself away where nobody signs in."""
         if self.services.people is not None and not self._locked:
             self.person = None
@@ -362,9 +362,9 @@ class QafilaApp(App[int]):
     def do_lock(self) -> None:
         """For whoever goes away, or hands over."""
         if self.person is None:
-            self._say(told("People do not sign in on this unit; 'qafila people add' starts that."))
+            self._say(told("People do not sign in on this unit; the page People starts that."))
         else:
-            self._lock()
+            self.lock()
 
     def do_open(self) -> None:
         """The study's own page, from the list first, then from the database."""
@@ -432,7 +432,7 @@ class QafilaApp(App[int]):
     def _tick(self) -> None:
         """Once a second: ages grow, offers end, a picture becomes too old to promise anything, and nobody is there."""
         if self.person is not None and self._clock.mono_s() - self._key_mono_s >= self.services.lock_after_s:
-            self._lock()
+            self.lock()
         self._end_what_was_said()
         minute = int(self._clock.wall_s() // 60)
         if minute != self._drawn_minute:

@@ -37,6 +37,7 @@ PAGES: tuple[Entry, ...] = (
     Entry("reports", told("Reports"), "tui.screens.reports:ReportsPage"),
     Entry("courier", told("Courier"), "tui.screens.courier:CourierPage"),
     Entry("unit", told("Unit"), "tui.screens.unit:UnitPage"),
+    Entry("people", told("People"), "tui.screens.people:PeoplePage"),
 )
 
 

@@ -104,6 +104,18 @@ class People(Protocol):
         """Look at a PIN; the answer may be to wait."""
         ...
 
+    def add(self, name: str, role: str, pin: str, actor: str) -> Person:
+        """Let somebody sign in: the same functions as ``qafila people``; what is refused is a ``ReadTrouble``."""
+        ...
+
+    def change_pin(self, person: Person, pin: str, actor: str) -> None:
+        """Give somebody another PIN."""
+        ...
+
+    def remove(self, person: Person, actor: str) -> None:
+        """Let somebody sign in no more."""
+        ...
+
 
 class Desk(Protocol):
     """What people do about whose pictures these are: the same functions as ``qafila correct`` and its like.

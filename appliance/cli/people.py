@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import getpass
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from appliance.cli.common import CLOCK, Subparsers, add_options, config_of, print_json
 from appliance.cli.exits import FINE, NOT_FOUND, USAGE, CliError
 from appliance.cli.wishes import WRITE_WAIT_S, actor
 from appliance.domain.display import safe_text
-from appliance.people import pins
+from appliance.people import roster
 from appliance.registration.folding import clean
 from appliance.store.connect import Store, open_reader, open_unit
-from appliance.store.people import Person, Role, add_person, find_person, list_people, remove_person, set_pin
-
-NAME_CHARS_MAX = 40
+from appliance.store.people import Person, Role, find_person, list_people
 
 
 def add(subparsers: Subparsers) -> None:
@@ -36,14 +36,10 @@ def add(subparsers: Subparsers) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> int:
-    name = clean(arguments.name)
-    if not name or len(name) > NAME_CHARS_MAX:
-        raise CliError(f"A name has 1 to {NAME_CHARS_MAX} characters. Nothing was changed.", USAGE, "no-name")
-    with open_unit(config_of(arguments).unit_db, wait_s=WRITE_WAIT_S, clock=CLOCK) as db:
-        if find_person(db, name) is not None:
-            raise CliError(f"{name!r} may sign in already. Nothing was changed.", USAGE, "name-taken")
-        person = add_person(db, db.stamp(), name, Role(arguments.role), _typed_pin(), actor())
-    return _said(arguments, person, f"{name} may sign in as {person.role}.")
+    pin = _typed_pin()
+    with _changing(arguments) as db:
+        person = roster.add(db, db.stamp(), arguments.name, Role(arguments.role), pin, actor())
+    return _said(arguments, person, f"{person.name} may sign in as {person.role}.")
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -60,17 +56,27 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _remove(arguments: argparse.Namespace) -> int:
-    with open_unit(config_of(arguments).unit_db, wait_s=WRITE_WAIT_S, clock=CLOCK) as db:
+    with _changing(arguments) as db:
         person = _known(db, arguments.name)
-        remove_person(db, db.stamp(), person.person_id, actor())
+        roster.remove(db, db.stamp(), person, actor())
     return _said(arguments, person, f"{person.name} signs in no more.")
 
 
 def _pin(arguments: argparse.Namespace) -> int:
-    with open_unit(config_of(arguments).unit_db, wait_s=WRITE_WAIT_S, clock=CLOCK) as db:
+    with _changing(arguments) as db:
         person = _known(db, arguments.name)
-        set_pin(db, db.stamp(), person.person_id, _typed_pin(), actor())
+        roster.change_pin(db, db.stamp(), person, _typed_pin(), actor())
     return _said(arguments, person, f"{person.name} has another PIN.")
+
+
+@contextmanager
+def _changing(arguments: argparse.Namespace) -> Iterator[Store]:
+    """The unit's records; what is refused changes nothing."""
+    with open_unit(config_of(arguments).unit_db, wait_s=WRITE_WAIT_S, clock=CLOCK) as db:
+        try:
+            yield db
+        except roster.PeopleRefusedError as refused:
+            raise CliError(f"{refused} Nothing was changed.", USAGE, refused.code) from refused
 
 
 def _known(db: Store, name: str) -> Person:
@@ -92,10 +98,7 @@ def _typed_pin() -> str:
             raise CliError("The two are not the same. Nothing was changed.", USAGE, "pin-differs")
     else:
         typed = sys.stdin.readline()
-    try:
-        return pins.checked(typed)
-    except pins.PinRefusedError as error:
-        raise CliError(f"{error} Nothing was changed.", USAGE, "pin-refused") from error
+    return typed
 
 
 def _said(arguments: argparse.Namespace, person: Person, sentence: str) -> int:

@@ -48,9 +48,26 @@ def test_pin_that_everybody_tries_first_is_refused(qafila: Qafila, monkeypatch: 
 
 
 def test_json_has_its_documented_fields_and_no_hash(qafila: Qafila) -> None:
-    facts = qafila("people", "add", "Salma", "--json").facts
+    facts = qafila("people", "add", "Salma", "--role", "supervisor", "--json").facts
     assert set(facts["person"]) == {"person_id", "name", "role", "added_at"}
     assert qafila("people", "pin", "nobody").code == 4
+
+
+def test_somebody_who_may_change_the_list_is_always_on_it(qafila: Qafila, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*argv: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO("4711\n"))
+        said = qafila("people", *argv)
+        return said.out + said.err
+
+    assert "has to be a supervisor" in run("add", "Omar")
+    assert "Salma may sign in" in run("add", "Salma", "--role", "supervisor")
+    assert "Omar may sign in" in run("add", "Omar") and "may sign in already" in run("add", "omar")
+    assert "only supervisor" in run("remove", "Salma")
+    assert "Nour may sign in" in run("add", "Nour", "--role", "supervisor")
+    assert "signs in no more" in run("remove", "Salma")
+    assert "only supervisor" in run("remove", "Nour")
+    assert "signs in no more" in run("remove", "Omar") and "signs in no more" in run("remove", "Nour")
+    assert qafila("people", "list").out == "Nobody is listed, so nobody has to sign in.\n"
 
 
 def test_waits_grow_to_a_bound() -> None:

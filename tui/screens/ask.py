@@ -1,4 +1,4 @@
-"""A dialog with one line to type into; what was typed stays when it is not taken."""
+"""A dialog with one line to type into; what was typed stays when it is not taken, a hidden one is not shown."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Ask(ModalScreen[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
 
-    def __init__(self, title: str, value: str = "", note: str = "") -> None:
+    def __init__(self, title: str, value: str = "", note: str = "", *, hidden: bool = False) -> None:
         super().__init__()
-        self._title, self._value, self._note = title, value, note
+        self._title, self._value, self._note, self._hidden = title, value, note, hidden
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -32,6 +32,7 @@ class Ask(ModalScreen[str]):
     def on_mount(self) -> None:
         """Type at once."""
         field = self.query_one(Field)
+        field.password = self._hidden
         field.value = self._value
         field.cursor_position = len(self._value)
         field.focus()

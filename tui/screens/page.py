@@ -53,6 +53,10 @@ class Host(Protocol):
     person: Person | None
     """Who is signed in; ``None`` where nobody signs in."""
 
+    def lock(self) -> None:
+        """Cover everything until somebody signs in."""
+        ...
+
     def act(self, action_id: str) -> None:
         """One entry of the registry, as if its key had been pressed."""
         ...
