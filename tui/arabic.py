@@ -19,6 +19,10 @@ _RUN = re.compile(
 )
 
 
+_ISO_DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+_LEFT_TO_RIGHT = "\u200e"
+
+
 class _Terminal:
     shapes = True
 
@@ -81,8 +85,10 @@ def _turned(text: str, base: str) -> str:
     from bidi.algorithm import get_display
 
     joined = safe_text(_reshaper().reshape(unicodedata.normalize("NFC", text)))
-    turned = get_display(joined, base_dir=base)
-    return turned if isinstance(turned, str) else turned.decode()
+    # After Arabic letters the parts of a date change places, and a birth date is to read 1984-03-12 everywhere.
+    marked = _ISO_DATE.sub(lambda date: _LEFT_TO_RIGHT + date[0], joined)
+    turned = get_display(marked, base_dir=base)
+    return (turned if isinstance(turned, str) else turned.decode()).replace(_LEFT_TO_RIGHT, "")
 
 
 @cache

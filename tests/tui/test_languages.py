@@ -8,6 +8,7 @@ import pytest
 
 from appliance.domain.wording import stored
 from tests.contract.catalogues import CODES, is_translated, merged, mo_bytes, po_path, po_text, untranslated
+from tui import arabic
 from tui.language import catalogue_of
 
 
@@ -41,3 +42,9 @@ def test_what_was_written_down_in_english_is_said_sentence_by_sentence() -> None
         "La connexion avec le centre a été coupée. Les examens attendent en sûreté sur cette unité."
     )
     assert stored("Nobody wrote this. Nothing was changed.").said(french) == "Nobody wrote this. Rien n'a été changé."
+
+
+@pytest.mark.parametrize("line", ["ولدت في 1984-03-12", "الاسم: علي · 1984-03-12 · ID QF-23", "1984-03-12 علي"])
+def test_birth_date_keeps_the_order_of_its_parts_in_a_line_that_is_turned(line: str) -> None:
+    turned = arabic.visual(line, whole_line=True)
+    assert "1984-03-12" in turned and len(turned) <= len(line)
