@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from appliance.domain.quality import Severity
 from appliance.domain.rendered import Preview, Rendered
 from appliance.domain.snapshot import Snapshot, StudyRow
+from appliance.store.people import Person, Role, SignIn
 from appliance.store.quality import QualityRow
 from appliance.store.revisions import Correction
 from tests.support.snapshots import DAY, LINK_DOWN, snapshot
 from tests.tui.fakes import FakeClock, FakeReader
 from tui.app import QafilaApp
 from tui.reader import StudyDetail
-from tui.services import Desk, Services
+from tui.services import Desk, People, Services
 from tui.unit_desk import UnitDesk
 
 ARABIC_NAMES = {
@@ -33,6 +34,34 @@ class RuledPreviews:
         height = min(height_px, width * 6 // 5)
         pixels = bytes(_grey(x, y, width, height) for y in range(height) for x in range(width))
         return Preview(Rendered(width, height, 1, pixels))
+
+
+class MadePeople:
+    """Implements ``People``: three of them, and every PIN is right."""
+
+    def everybody(self) -> tuple[Person, ...]:
+        """By name."""
+        return (
+            Person(1, "Amal Idrissi", Role.SUPERVISOR, "2026-11-02T07:00:00.000Z"),
+            Person(2, "Omar", Role.TECHNOLOGIST, "2026-11-02T07:05:00.000Z"),
+            Person(3, "سلمى", Role.TECHNOLOGIST, "2026-11-15T06:50:00.000Z"),
+        )
+
+    def sign_in(self, person_id: int, pin: str) -> SignIn:
+        """Anybody."""
+        return SignIn(self.everybody()[person_id - 1])
+
+    def add(self, name: str, role: str, pin: str, actor: str) -> Person:
+        """Nobody."""
+        raise NotImplementedError
+
+    def change_pin(self, person: Person, pin: str, actor: str) -> None:
+        """Never."""
+        raise NotImplementedError
+
+    def remove(self, person: Person, actor: str) -> None:
+        """Never."""
+        raise NotImplementedError
 
 
 def _grey(x: int, y: int, width: int, height: int) -> int:
@@ -83,13 +112,18 @@ def day(*, arabic: bool = False, down: bool = False) -> Snapshot:
 
 
 def picture_app(
-    language: str = "en", *, arabic: bool = False, down: bool = False, of: Snapshot | None = None
+    language: str = "en",
+    *,
+    arabic: bool = False,
+    down: bool = False,
+    of: Snapshot | None = None,
+    people: People | None = None,
 ) -> QafilaApp:
-    """The screen over the day."""
+    """The screen over the day; with ``people`` it starts locked."""
     desk: Desk = UnitDesk.__new__(UnitDesk)
     return QafilaApp(
         PictureReader(of or day(arabic=arabic, down=down)),
         FakeClock(),
-        services=Services(previews=RuledPreviews(), desk=desk),
+        services=Services(previews=RuledPreviews(), desk=desk, people=people),
         language_code=language,
     )

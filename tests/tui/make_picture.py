@@ -11,6 +11,8 @@ from textual.pilot import Pilot
 from tests.tui.driving import item_lines, line, until
 from tests.tui.made_day import picture_app
 from tui.app import QafilaApp
+from tui.screens.sign_in import SignInPage
+from tui.screens.today import TodayPage
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "pictures"
 SIZE = (96, 28)
@@ -37,6 +39,12 @@ async def opened(app: QafilaApp, pilot: Pilot[int], page: str) -> None:
     elif page == "delivery":
         await pilot.press("f6", "down")
         await until(pilot, lambda: bool(app.screen.query("#why")) and bool(line(app, "why")))
+    elif page == "people":
+        await until(pilot, lambda: isinstance(app.screen, SignInPage) and app.screen.query_one("#sign-in").display)
+        await pilot.press("enter", *"4711", "enter")
+        await until(pilot, lambda: isinstance(app.screen, TodayPage))
+        app.go_to("people")
+        await until(pilot, lambda: bool(app.screen.query("#items")) and "Omar" in item_lines(app))
     await pilot.pause()
 
 

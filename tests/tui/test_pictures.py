@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.made_day import picture_app
+from tests.tui.made_day import MadePeople, picture_app
 from tests.tui.make_picture import LANGUAGES, PAGES, drawn, opened, path_of
 from tui.app import QafilaApp
 
@@ -27,6 +27,9 @@ CASES = [
     ("delivery", LARGE, "en", True, True),
     ("delivery", SMALL, "en", False, False),
     ("today", SMALL, "ar", True, True),
+    ("people", SMALL, "fr", True, True),
+    ("people", SMALL, "ar", True, False),
+    ("people", TINY, "en", True, True),
 ]
 
 
@@ -51,7 +54,8 @@ def test_page_looks_as_it_did(
         assert isinstance(pilot.app, QafilaApp)
         await opened(pilot.app, pilot, page)
 
-    app = picture_app(language, arabic=arabic, down=page == "today")
+    people = MadePeople() if page == "people" else None
+    app = picture_app(language, arabic=arabic, down=page == "today", people=people)
     assert snap_compare(app, terminal_size=size, run_before=ready)
 
 
