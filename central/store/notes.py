@@ -25,10 +25,11 @@ class NotesRow:
 
 def put_notes(connection: Connection, unit_id: str, at: str, said: Sequence[StudyNotes]) -> None:
     """Keep what is newer than what is here, whichever way it came."""
-    keys = [{"unit_id": unit_id, "study_instance_uid": one.study_instance_uid} for one in said]
+    ordered = sorted(said, key=lambda one: one.study_instance_uid)  # two that write at once take rows in one order
+    keys = [{"unit_id": unit_id, "study_instance_uid": one.study_instance_uid} for one in ordered]
     empty = {"revision": -1, "at": at, "notes": ""}
     insert_missing(connection, study_note, [key | empty for key in keys])
-    for one in sorted(said, key=lambda one: one.study_instance_uid):  # two that write at once take rows in one order
+    for one in ordered:
         mine = and_(study_note.c.unit_id == unit_id, study_note.c.study_instance_uid == one.study_instance_uid)
         values = {"revision": one.revision, "at": at, "notes": msgspec.json.encode(one).decode()}
         connection.execute(update(study_note).where(mine, study_note.c.revision < one.revision).values(**values))
