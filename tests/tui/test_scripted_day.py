@@ -31,6 +31,7 @@ from tui.language import catalogue_of
 
 pytestmark = [pytest.mark.orthanc, pytest.mark.slow]
 QUICK = "[limits]\nbackoff_s_first = 0.2\nbackoff_s_max = 1.0\n"
+UNIT_NAME = "test-unit"
 AT = "2026-11-22T09:30:00.000Z"
 
 
@@ -130,7 +131,9 @@ def spoken(language: str) -> Callable[[str], str]:
 def test_day_is_worked_by_keys_alone_and_the_databases_say_what_the_screen_said(tmp_path: Path, language: str) -> None:
     said = spoken(language)
     with world(tmp_path, orthanc_commands()[0], language) as at, terminal(at.unit.toml, rows=30, columns=110) as screen:
-        screen.wait_for_text(said("✓ Safe to power off"))
+        # The lock, which goes by itself here, says that power may go too and takes no keys; it names no unit.
+        safe = said("✓ Safe to power off")
+        screen.wait_until(lambda: UNIT_NAME in screen.text and safe in screen.text, "the first page")
         register(screen, said, in_arabic=language == "fr")
         (first,) = at.exams()
         at.send(tmp_path, first)
