@@ -18,8 +18,8 @@ pytestmark = [
     pytest.mark.skipif(bool(missing()), reason=f"not installed: {', '.join(missing())}; 'make screen-pixels' does it"),
 ]
 WIDTH_PX, HEIGHT_PX = SIZE_PX
-SIDE_PX = WIDTH_PX * 62 // 100
-"""From here to the right edge there is nothing but the preview and its caption."""
+SIDE, MIDDLE = slice(WIDTH_PX * 62 // 100, WIDTH_PX), slice(WIDTH_PX // 4, WIDTH_PX * 3 // 4)
+"""Columns of pixels in which nothing is as bright as the picture: of the study's page, and of the picture's dialog."""
 BRIGHT = 40
 LINE_PX = 40
 """Lower than two lines of text is no picture."""
@@ -32,9 +32,9 @@ def is_list(shot: Shot) -> bool:
     return bool(((shot[20 : HEIGHT_PX // 2].min(axis=2) > 150).mean(axis=1) > 0.6).any())
 
 
-def picture_in(shot: Shot, left_px: int = SIDE_PX) -> NDArray[np.uint8]:
-    """The grey picture from there on, cut out along its bright edge; of no size when there is none."""
-    side = shot[:, left_px:]
+def picture_in(shot: Shot, place: slice = SIDE) -> NDArray[np.uint8]:
+    """The grey picture in these columns, cut out along its bright edge; of no size when there is none."""
+    side = shot[:, place]
     bright = (side.min(axis=2) > BRIGHT) & (np.ptp(side, axis=2) < 8)
     rows = np.flatnonzero(bright.mean(axis=1) > 0.3)
     rows = rows[: 1 + int(np.argmax(np.append(np.diff(rows), 2) > 1))]  # the first that follow each other
@@ -44,9 +44,9 @@ def picture_in(shot: Shot, left_px: int = SIDE_PX) -> NDArray[np.uint8]:
     return side[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1, 0]
 
 
-def is_the_picture(shot: Shot, unit: PictureUnit, left_px: int = SIDE_PX) -> bool:
+def is_the_picture(shot: Shot, unit: PictureUnit, place: slice = SIDE) -> bool:
     """Whether the picture on the screen is what Orthanc draws at that size."""
-    shown = picture_in(shot, left_px)
+    shown = picture_in(shot, place)
     height, width = shown.shape
     if width < 200 or height < 200:
         return False
@@ -73,8 +73,10 @@ def test_foot_shows_the_pixels_that_orthanc_draws_and_a_sentence_when_it_has_die
         screen.wait_for_shot(lambda shot: is_the_picture(shot, unit), "the picture after the help")
 
         screen.press("Return")
-        large = screen.wait_for_shot(lambda shot: is_the_picture(shot, unit, 0), "the picture over the whole screen")
-        assert picture_in(large, 0).size > 1.2 * picture_in(shot).size
+        large = screen.wait_for_shot(
+            lambda shot: is_the_picture(shot, unit, MIDDLE), "the picture over the whole screen"
+        )
+        assert picture_in(large, MIDDLE).size > 1.2 * picture_in(shot).size
         keep(screen, "large")
         screen.press("Escape")
         screen.wait_for_shot(lambda shot: is_the_picture(shot, unit), "the picture beside the list")
