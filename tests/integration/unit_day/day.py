@@ -215,7 +215,7 @@ class Day:
         wait_for(self.settled, "everything at the centre", ARRIVE_S_MAX)
 
     def settled(self) -> bool:
-        """Whether nothing is owed or still to be made or checked, and every study is complete and knows whose it is."""
+        """Whether nothing is owed, untold, or to be made or checked; every study is complete and knows whose it is."""
         count = """SELECT (SELECT count(*) FROM outbox WHERE state NOT IN ('confirmed', 'rejected')),
             (SELECT count(*) FROM outbox WHERE revision_id <> wanted_revision_id),
             (SELECT count(*) FROM made_object WHERE withdrawn_at = ''
@@ -224,8 +224,10 @@ class Day:
             (SELECT count(*) FROM study_completion WHERE state = 'open'),
             (SELECT count(*) FROM study WHERE study_instance_uid NOT IN (SELECT study_instance_uid FROM study_match)),
             (SELECT count(*) FROM instance WHERE instance_id NOT IN (
-                SELECT instance_id FROM quality_run WHERE outcome <> 'due'))"""
-        return self.stage.unit.query(count) == [(0, 0, 0, 0, 0, 0, 0)]
+                SELECT instance_id FROM quality_run WHERE outcome <> 'due')),
+            (SELECT count(*) FROM study_note AS n LEFT JOIN study_note_told AS t USING (study_instance_uid)
+                WHERE t.change_number IS NOT n.change_number)"""
+        return self.stage.unit.query(count) == [(0, 0, 0, 0, 0, 0, 0, 0)]
 
     def reject_after_arrival(self) -> None:
         """A film that has arrived cannot be used: the centre is told by a rejection note."""

@@ -7,10 +7,15 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from appliance.store.connect import open_reader
+from appliance.store.notes import study_facts
+from sync.noting import study_notes
+from sync.wire.notes import StudyNotes
 from tests.integration.unit_day.arriving import COPY, NOTE, made_uids
 from tests.integration.unit_day.day import Day
 from tests.support.world import query
@@ -41,9 +46,25 @@ def final_state(day: Day) -> State:
         "announced": sorted(
             (names.of(one["study_instance_uid"]), one["priority"], bool(one["all_verified_at"])) for one in told
         ),
+        "notes": names.rows(_notes(day)),
         "files": {key: (count, hashlib.sha256(file).hexdigest() == owed[key]) for key, (count, file) in held.items()},
         "attributes": {key: names.attributes(file) for key, (_, file) in held.items()},
     }
+
+
+def _notes(day: Day) -> list[tuple[object, ...]]:
+    """What the centre was told of each study beside its images; compared with what the unit knows now."""
+    toml, unit = day.stage.centre.centre.toml, day.stage.unit
+    told = query(toml.parent / "centre" / "gateway.db", "SELECT study_instance_uid, notes FROM study_note")
+    found: list[tuple[object, ...]] = []
+    for uid, text in told:
+        said = msgspec.json.decode(str(text), type=StudyNotes)
+        with open_reader(unit.config.unit_db) as db:
+            known = study_notes(study_facts(db, str(uid)), 0.0)
+        assert msgspec.structs.replace(said, revision=0) == msgspec.structs.replace(known, revision=0)
+        asked = said.asked.exam if said.asked else "nothing"
+        found.append((uid, asked, said.checked_count, str([(one.code, one.image_count) for one in said.found])))
+    return found
 
 
 _STUDIES = """SELECT s.study_instance_uid, m.registration_key, m.state, m.how, m.exception, s.priority,

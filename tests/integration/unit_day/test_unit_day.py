@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -47,6 +48,14 @@ def test_everything_is_at_the_centre_as_sent_or_as_corrected(day: Day, state: St
     expected = {one.sop_instance_uid for one in arrived(day)} | {made_uids(day)[NOTE]}
     assert day.stage.centre.centre.holdings() == dict.fromkeys(expected, 1)
     assert set(state["files"].values()) == {(1, True)}, "another file than the unit owes"
+
+
+def test_reader_is_told_what_was_asked_for_every_study_and_that_all_was_looked_at(state: State) -> None:
+    told = {row[0]: row for row in state["notes"]}
+    assert told.keys() == {row[0] for row in state["studies"]}
+    assert {asked for _, asked, _, _ in told.values()} & {"", "nothing"} == set()
+    counted = Counter(row[1] for row in state["images"] if row[5] == "None")
+    assert {uid: int(row[2]) for uid, row in told.items()} == counted
 
 
 def test_every_exam_is_done_every_study_clear_and_what_is_urgent_is_known_to_be(state: State) -> None:
