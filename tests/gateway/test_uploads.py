@@ -190,7 +190,9 @@ def test_creation_tells_where_to_resume_before_the_body_is_over(gateway: Gateway
         assert isinstance(event, h11.InformationalResponse)
         assert event.status_code == 104
         assert dict(event.headers)[b"location"] == f"/v1/parts/{sha256(data)}".encode()
-    wait_for(lambda: unit.offset(sha256(data)) == 60_000, "what had arrived")
+        kept = f"SELECT offset_bytes FROM part WHERE sha256 = '{sha256(data)}'"
+        wait_for(lambda: gateway.query(kept) == [(60_000,)], "what has arrived, while the rest is still to come")
+    assert unit.offset(sha256(data)) == 60_000
 
 
 def test_creation_needs_a_digest(unit: Unit) -> None:
