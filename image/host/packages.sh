@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install Debian packages as root without starting, stopping or restarting any Orthanc service.
+# Install Debian packages as root without starting, stopping or restarting any Orthanc or PostgreSQL service.
 #
 # usage: packages.sh PACKAGE...        (only the missing ones are given; see setup.sh)
 #
@@ -30,7 +30,7 @@ write_policy() {
     cat >"$policy" <<POLICY
 #!/bin/sh
 $mark
-for word; do [ "\$word" != orthanc ] || exit 101; done
+for word; do case \$word in orthanc | postgresql) exit 101 ;; esac; done
 [ ! -x $saved ] || exec $saved "\$@"
 exit 0
 POLICY

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make a plain Debian 12 or 13 ready for Qafila: Debian packages that are missing, then a virtual environment.
 #
-# usage: setup.sh run|test|screen      (test: also what tests and checks need; screen: and what one of them draws on)
+# usage: setup.sh run|test|screen|scale  (test: also what tests and checks need; the others: and what one of them needs)
 #
 # Says what it does, does nothing when nothing is missing, and may be interrupted and run again. It needs only what
 # Debian's base has: dpkg, apt, sh, coreutils, grep.
@@ -15,6 +15,7 @@ python=/usr/bin/python3
 run_packages='python3 python3-venv ca-certificates orthanc orthanc-python orthanc-dicomweb dcmtk'
 test_packages='git dicom3tools dbus strace e2fsprogs btrfs-progs mount util-linux iproute2 iputils-ping iperf3 rsync tcpdump librsvg2-bin fonts-dejavu-core libfaketime tmux mmdebstrap debian-archive-keyring nftables chromium cryptsetup-bin'
 screen_packages='sway foot grim wtype'
+scale_packages='postgresql python3-psycopg2'
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -25,11 +26,12 @@ fail() {
 case ${1-} in
 run) packages=$run_packages requirements=$top/requirements/run.txt ;;
 test) packages="$run_packages $test_packages" requirements=$top/requirements/dev.txt ;;
-screen)
-    packages="$run_packages $test_packages $screen_packages" requirements=$top/requirements/dev.txt
+screen | scale)
+    [ "$1" = screen ] && more=$screen_packages || more=$scale_packages
+    packages="$run_packages $test_packages $more" requirements=$top/requirements/dev.txt
     set -- test
     ;;
-*) fail 'usage: setup.sh run|test|screen' ;;
+*) fail 'usage: setup.sh run|test|screen|scale' ;;
 esac
 
 command -v apt-get >/dev/null || fail 'this machine has no apt-get; Qafila is set up on Debian 12 or 13.'
