@@ -15,7 +15,7 @@ from tests.review.live import CHROMIUM, Centre, chromium, running_centre, signed
 from tests.review.studies import WEBP
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Route
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM, reason="no Chromium on this machine (Debian package chromium)"),
@@ -165,4 +165,26 @@ def test_draft_is_kept_while_typing_and_the_page_says_when_it_is_not(
     page.wait_for_load_state()
     assert page.get_by_label("Impression").input_value() == "Normal. Really"
     other.context.close()
+    page.context.close()
+
+
+def test_words_typed_before_the_scripts_are_there_are_kept_too(
+    browser: Browser, centre: Centre, tmp_path: Path
+) -> None:
+    page = signed_in(browser, centre, "aminata")
+    parted = picture_in_parts(tmp_path, 20_000, seed=10)
+    with Unit(centre.gateway.url, "van-early") as unit:
+        unit.join(centre.gateway)
+        unit.put_manifest(parted, study=m.StudyInfo(patient_name="Early^Jo", modality="DX"))
+    page.get_by_role("link", name="Early").click()
+    address = page.get_by_role("link", name="Report", exact=True).get_attribute("href")
+    assert address
+    held: list[Route] = []
+    page.route("**/htmx.min.js", lambda route: held.append(route))
+    page.goto(address, wait_until="commit")
+    page.get_by_label("Impression").press_sequentially("Nor")
+    assert not page.get_by_text("✓ Draft kept at").is_visible()
+    assert held, "the scripts were there before the first key"
+    held[0].continue_()
+    page.get_by_text("✓ Draft kept at").wait_for()
     page.context.close()

@@ -62,7 +62,8 @@ def test_one_missing_layer_is_covered_by_the_other(layer: Callable[[], Any]) -> 
 
 
 def _first_violation(first: int = 0) -> Violation | None:
-    return next((v for seed in range(first, first + BUG_SEED_COUNT) if (v := broken_rule(draw(seed))) is not None), None)
+    seeds = range(first, first + BUG_SEED_COUNT)
+    return next((v for seed in seeds if (v := broken_rule(draw(seed))) is not None), None)
 
 
 def test_shortened_script_breaks_the_same_rule_with_fewer_happenings() -> None:
