@@ -9,6 +9,8 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 SEEDS ?= 20000
 CRASH_SEEDS ?= 5000
 JOBS ?= 2
+# Half of the time of a test goes in waiting for a process that it started.
+TEST_JOBS ?= 3
 CUTS ?= 200
 KILLS ?= 100
 SIZES ?= 20
@@ -65,7 +67,7 @@ fleet: setup ## UNITS=1000 simulated units before one gateway: what it takes a s
 	@$(PYTHON) -m bench.fleet --units $(UNITS)
 
 test: setup ## All tests that take seconds, with every Orthanc found here
-	@$(PYTHON) -m pytest -q -m "not slow" -n $(JOBS) --dist loadfile --durations 15
+	@$(PYTHON) -m pytest -q -m "not slow" -n $(TEST_JOBS) --dist loadfile --durations 15
 
 lint: setup ## Formatting, lint, types, import contracts
 	@$(PYTHON) -m ruff format --check .
