@@ -131,14 +131,19 @@ def test_hostile_names_run_nothing(page: Page, centre: Centre, tmp_path: Path) -
     assert page.locator("main img").count() == 0
 
 
+def announce(centre: Centre, folder: Path, patient_name: str, seed: int) -> None:
+    """A study of one picture, told by a unit of its own; none of its bytes have arrived."""
+    with Unit(centre.gateway.url, f"van-{seed}") as unit:
+        unit.join(centre.gateway)
+        parted = picture_in_parts(folder, 20_000, seed=seed)
+        unit.put_manifest(parted, study=m.StudyInfo(patient_name=patient_name, modality="DX"))
+
+
 def test_draft_is_kept_while_typing_and_the_page_says_when_it_is_not(
     browser: Browser, centre: Centre, tmp_path: Path
 ) -> None:
     page = signed_in(browser, centre, "aminata")
-    parted = picture_in_parts(tmp_path, 20_000, seed=9)
-    with Unit(centre.gateway.url, "van-draft") as unit:
-        unit.join(centre.gateway)
-        unit.put_manifest(parted, study=m.StudyInfo(patient_name="Roe^Jill", modality="DX"))
+    announce(centre, tmp_path, "Roe^Jill", seed=9)
     page.get_by_role("link", name="Jill").click()
     page.get_by_role("link", name="Report", exact=True).click()
     impression = page.get_by_label("Impression")
@@ -172,10 +177,7 @@ def test_words_typed_before_the_scripts_are_there_are_kept_too(
     browser: Browser, centre: Centre, tmp_path: Path
 ) -> None:
     page = signed_in(browser, centre, "aminata")
-    parted = picture_in_parts(tmp_path, 20_000, seed=10)
-    with Unit(centre.gateway.url, "van-early") as unit:
-        unit.join(centre.gateway)
-        unit.put_manifest(parted, study=m.StudyInfo(patient_name="Early^Jo", modality="DX"))
+    announce(centre, tmp_path, "Early^Jo", seed=10)
     page.get_by_role("link", name="Early").click()
     address = page.get_by_role("link", name="Report", exact=True).get_attribute("href")
     assert address
