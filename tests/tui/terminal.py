@@ -94,8 +94,10 @@ def terminal(
     argv = [sys.executable, "-m", "appliance.cli.main", "tui", "--config", str(config), *options]
     pid, fd = pty.fork()
     if pid == 0:
-        # Python's readline writes COLUMNS and LINES of the tests' own terminal past os.environ.
-        os.execve(sys.executable, argv, {**os.environ, "TERM": "xterm-256color"})
+        # COLUMNS and LINES of the tests' own terminal, which Python's readline or the caller's shell may have written,
+        # would count for more than the size of this one.
+        kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execve(sys.executable, argv, {**kept, "TERM": "xterm-256color"})
     screen = Terminal(pid, fd)
     screen.resize(columns, rows, cell_px)
     try:
