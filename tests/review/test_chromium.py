@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,20 +173,47 @@ def test_draft_is_kept_while_typing_and_the_page_says_when_it_is_not(
     page.context.close()
 
 
-def test_words_typed_before_the_scripts_are_there_are_kept_too(
-    browser: Browser, centre: Centre, tmp_path: Path
+@pytest.mark.parametrize(
+    ("number", "say"),
+    [
+        (10, lambda page: page.get_by_label("Impression").press_sequentially("Nor")),
+        (11, lambda page: page.get_by_label("Critical result").check()),
+        (12, lambda page: page.locator("form.report select").first.select_option(index=1)),
+    ],
+    ids=["words", "tick", "choice"],
+)
+def test_what_is_said_before_the_scripts_are_there_is_kept_too(
+    browser: Browser, centre: Centre, tmp_path: Path, number: int, say: Callable[[Page], object]
 ) -> None:
     page = signed_in(browser, centre, "aminata")
-    announce(centre, tmp_path, "Early^Jo", seed=10)
-    page.get_by_role("link", name="Early").click()
+    announce(centre, tmp_path, f"Early{number}^Jo", seed=number)
+    page.get_by_role("link", name=f"Early{number}").click()
     address = page.get_by_role("link", name="Report", exact=True).get_attribute("href")
     assert address
     held: list[Route] = []
     page.route("**/htmx.min.js", lambda route: held.append(route))
     page.goto(address, wait_until="commit")
-    page.get_by_label("Impression").press_sequentially("Nor")
+    say(page)
     assert not page.get_by_text("✓ Draft kept at").is_visible()
     assert held, "the scripts were there before the first key"
     held[0].continue_()
     page.get_by_text("✓ Draft kept at").wait_for()
+    page.context.close()
+
+
+def test_report_that_is_only_looked_at_makes_no_draft(browser: Browser, centre: Centre, tmp_path: Path) -> None:
+    page = signed_in(browser, centre, "aminata")
+    announce(centre, tmp_path, "Looked^Jo", seed=13)
+    page.get_by_role("link", name="Looked").click()
+    page.get_by_role("link", name="Report", exact=True).click()
+    page.wait_for_load_state()
+    heard = page.evaluate(
+        """() => {
+            let count = 0;
+            document.querySelector("form.report").addEventListener("input", () => count++);
+            htmx.trigger(document.body, "htmx:load");
+            return count;
+        }"""
+    )
+    assert heard == 0
     page.context.close()

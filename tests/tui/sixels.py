@@ -22,18 +22,11 @@ def pictures(stream: str) -> list[str]:
     ]
 
 
-def size_px(picture: str) -> tuple[int, int]:
-    """Width and height, as its head says."""
-    head = START.match(picture)
-    assert head, picture[:40]
-    return int(head[1]), int(head[2])
-
-
 def pixels(picture: str) -> list[list[Colour | None]]:
     """Rows of colours; ``None`` where nothing was drawn."""
     head = START.match(picture)
     assert head, picture[:40]
-    width, height = size_px(picture)
+    width, height = int(head[1]), int(head[2])
     rows: list[list[Colour | None]] = [[None] * width for _ in range(-(-height // 6) * 6)]
     palette: dict[int, Colour] = {}
     x, top, colour = 0, 0, (0, 0, 0)
