@@ -46,6 +46,10 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"This is {image} {installed}; it has been {_floor()} at most.")
             return FINE
         release = read_release(arguments.folder, _keys())
+        if (release.image, release.version) == (image, installed):
+            # Power went between the end of an installation and the removal of what had arrived.
+            print(f"Release {installed} is what runs here; there is nothing to do.")
+            return FINE
         check_newer(release, image, installed, _floor())
         unpack(release, arguments.folder, VERIFIED)
     except ReleaseError as error:

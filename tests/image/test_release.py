@@ -10,7 +10,9 @@ import msgspec
 import pytest
 import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from appliance.cli.main import main
 from appliance.update.release import (
     LIST,
     SIGNATURE,
@@ -128,6 +130,21 @@ def test_downgrade_is_refused(version: int, installed: int, floor: int, ok: bool
     else:
         with pytest.raises(ReleaseError, match="has had"):
             check_newer(release, "qafila", installed, floor)
+
+
+def test_release_that_runs_already_is_no_fault(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Power went after it was installed and before what had arrived was removed: it comes a second time."""
+    (tmp_path / "os-release").write_text('IMAGE_ID="qafila"\nIMAGE_VERSION="7"\n', encoding="utf-8")
+    form = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "release.pem").write_bytes(KEY.public_key().public_bytes(*form))
+    monkeypatch.setattr("appliance.cli.update.OS_RELEASE", tmp_path / "os-release")
+    monkeypatch.setattr("appliance.cli.update.KEYS", tmp_path)
+    monkeypatch.setattr("appliance.cli.update.VERIFIED", tmp_path / "verified")
+    assert main(["update", str(folder)]) == 0
+    assert "what runs here" in capsys.readouterr().out
+    assert not (tmp_path / "verified").exists()
 
 
 def test_running_release_is_read_from_the_system() -> None:
