@@ -4,10 +4,14 @@ While a guest runs, its writes go into an overlay and, in order and with its flu
 ``blklogwrites``, the format of dm-log-writes). After the cut the overlay is thrown away. Onto the disk go all writes
 before the last flush that was answered, and of the writes after it none, the first ones, or any of them, sector by
 sector: the three things that real disks with a volatile cache do.
+
+A guest need not be killed for it: its record up to any moment makes the disk that a cut then would have left
+(``branch``).
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -93,8 +97,30 @@ class LosingDisk:
 
     def settle(self, chance: random.Random, loss: Loss) -> Cut:
         """After the guest was killed: bring the disk to what the cut left of it."""
-        with self.log.open("rb") as log, self.disk.open("r+b") as disk:
-            flushed, unflushed, flush_count = read_log(log)
+        return self._settle(self.disk, chance, loss, None)
+
+    def entry_count(self) -> int:
+        """How many writes and flushes were written down so far."""
+        with self.log.open("rb") as log:
+            return sum(1 for _ in _entries(log))
+
+    def flushes(self) -> list[int]:
+        """Which of the entries are flushes."""
+        with self.log.open("rb") as log:
+            return [number for number, (flags, _) in enumerate(_entries(log)) if flags & FLUSH]
+
+    def branch(self, folder: Path, chance: random.Random, loss: Loss, entry_count: int) -> Cut:
+        """The disk as a cut after the first entries would have left it, as another disk in ``folder``.
+
+        It can be made for as long as this disk was not settled after the run that is on record.
+        """
+        copy = LosingDisk(folder).disk
+        subprocess.run(["cp", "--sparse=always", str(self.disk), str(copy)], check=True)
+        return self._settle(copy, chance, loss, entry_count)
+
+    def _settle(self, path: Path, chance: random.Random, loss: Loss, entry_count: int | None) -> Cut:
+        with self.log.open("rb") as log, path.open("r+b") as disk:
+            flushed, unflushed, flush_count = read_log(log, entry_count)
             for write in flushed:
                 _apply(log, disk, write, 0, write.size_bytes)
             kept, lost_bytes = 0, 0
@@ -111,18 +137,15 @@ class LosingDisk:
         return Cut(loss, flush_count, len(flushed) + kept, len(unflushed), lost_bytes)
 
 
-def read_log(log: BinaryIO) -> tuple[list[Write], list[Write], int]:
-    """Writes before the last flush, writes after it, and how many flushes there were.
+def read_log(log: BinaryIO, entry_count: int | None = None) -> tuple[list[Write], list[Write], int]:
+    """Writes before the last flush, writes after it, and how many flushes there were, among all or the first entries.
 
     The record may end anywhere: entries behind the last update of its head are read for as long as they make sense.
     """
-    magic, version, _, sector_bytes = _SUPER.unpack(log.read(_SUPER.size))
-    if (magic, version, sector_bytes) != (MAGIC, 1, SECTOR_BYTES):
-        raise ValueError(f"not a log of writes: {magic:#x} {version} {sector_bytes}")
     flushed: list[Write] = []
     since: list[Write] = []
     flush_count = 0
-    for flags, write in _entries(log):
+    for flags, write in itertools.islice(_entries(log), entry_count):
         if flags & FLUSH:
             flushed += since
             since = []
@@ -133,6 +156,9 @@ def read_log(log: BinaryIO) -> tuple[list[Write], list[Write], int]:
 
 
 def _entries(log: BinaryIO) -> Iterator[tuple[int, Write]]:
+    magic, version, _, sector_bytes = _SUPER.unpack(log.read(_SUPER.size))
+    if (magic, version, sector_bytes) != (MAGIC, 1, SECTOR_BYTES):
+        raise ValueError(f"not a log of writes: {magic:#x} {version} {sector_bytes}")
     at = SECTOR_BYTES
     while True:
         log.seek(at)

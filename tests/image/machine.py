@@ -27,6 +27,8 @@ MODALITY_CABLE, UPLINK_CABLE = "cable0", "cable1"
 MODALITY_CARD, UPLINK_CARD = "enp0s16", "enp0s17"
 """As the guest names them: PCI slots 0x10 and 0x11."""
 MEMORY_MIB = 2048
+FIRMWARE_ENDS = "BdsDxe: starting"
+"""Its last words on the serial console: as many of them, as many starts."""
 _KERNEL = "systemd.show_status=yes systemd.default_device_timeout_sec=1800 systemd.default_timeout_start_sec=1800"
 """Patience: an emulated machine may get a tenth of a processor."""
 DISK_BYTES = 8 * 1024**3
@@ -174,7 +176,9 @@ class Machine:
         Raises:
             TimeoutError: When no answer comes.
         """
-        if "Welcome to" not in self.serial():  # the firmware would take what is typed for its own
+        if (
+            "Welcome to" not in self.serial().split(FIRMWARE_ENDS)[-1]
+        ):  # who starts would take what is typed for its own
             raise TimeoutError("the kernel has not started yet")
         stamp = time.monotonic_ns()
         quiet = "stty -echo 2>/dev/null\nexec sh\nPS1= PS2=\n"

@@ -68,6 +68,21 @@ def test_any_of_the_unflushed_may_stay_also_in_part(tmp_path: Path) -> None:
     assert any(".a" in each for each in torn)
 
 
+def test_run_can_be_cut_at_every_entry_of_its_record(tmp_path: Path) -> None:
+    a, b, c = (letter * SECTOR_BYTES for letter in (b"a", b"b", b"c"))
+    disk = disk_with(
+        tmp_path, entry(0, 0, a), entry(0, FLUSH, b""), entry(1, 0, b), entry(0, FLUSH, b""), entry(2, 0, c)
+    )
+    assert (disk.entry_count(), disk.flushes()) == (5, [1, 3])
+    found = []
+    for count in range(6):
+        (tmp_path / f"{count}").mkdir()
+        disk.branch(tmp_path / f"{count}", random.Random(1), Loss.ALL, count)
+        found.append(sectors(LosingDisk(tmp_path / f"{count}")))
+    assert found == ["", "", "a", "a", "ab", "ab"]
+    assert sectors(disk) == ""
+
+
 @pytest.mark.slow
 @pytest.mark.root
 @pytest.mark.skipif(bool(missing()), reason=missing() or "-")

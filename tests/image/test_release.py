@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,11 +20,14 @@ from appliance.update.release import (
     Release,
     ReleaseError,
     ReleaseFile,
+    Why,
     check_newer,
     read_os_release,
     read_release,
     unpack,
 )
+from appliance.update.sentences import status_line
+from appliance.update.status import State, Status, read_floor, read_status
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -132,19 +136,130 @@ def test_downgrade_is_refused(version: int, installed: int, floor: int, ok: bool
             check_newer(release, "qafila", installed, floor)
 
 
-def test_release_that_runs_already_is_no_fault(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Power went after it was installed and before what had arrived was removed: it comes a second time."""
+@pytest.fixture
+def appliance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that runs release 7 and knows ``KEY``; the folder of its updates."""
     (tmp_path / "os-release").write_text('IMAGE_ID="qafila"\nIMAGE_VERSION="7"\n', encoding="utf-8")
     form = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "release.pem").write_bytes(KEY.public_key().public_bytes(*form))
+    updates = tmp_path / "update"
+    updates.mkdir()
     monkeypatch.setattr("appliance.cli.update.OS_RELEASE", tmp_path / "os-release")
     monkeypatch.setattr("appliance.cli.update.KEYS", tmp_path)
-    monkeypatch.setattr("appliance.cli.update.VERIFIED", tmp_path / "verified")
+    monkeypatch.setattr("appliance.cli.update.FOLDER", updates)
+    monkeypatch.setattr("appliance.cli.update.VERIFIED", updates / "verified")
+    return updates
+
+
+def test_release_that_runs_already_is_no_fault(
+    folder: Path, appliance: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Power went after it was installed and before what had arrived was removed: it comes a second time."""
     assert main(["update", str(folder)]) == 0
     assert "what runs here" in capsys.readouterr().out
-    assert not (tmp_path / "verified").exists()
+    assert list(appliance.iterdir()) == []
+
+
+def installer(tmp_path: Path, exit_code: int) -> str:
+    """Stands for systemd-sysupdate, which this machine has no slots for: keeps the order it got."""
+    script = tmp_path / "sysupdate"
+    script.write_text(f'#!/bin/sh\necho "$@" >"{tmp_path}/order"\nexit {exit_code}\n', encoding="utf-8")
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.mark.parametrize(
+    ("installer_code", "exit_code", "state", "words"),
+    [
+        (0, 0, State.INSTALLED, "Release 8 is installed and starts at the next power-on."),
+        (1, 3, State.FAILED, "Release 8 could not be installed; release 7 goes on."),
+    ],
+)
+def test_what_became_of_a_release_is_written_for_the_unit_to_read(
+    tmp_path: Path,
+    appliance: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    installer_code: int,
+    exit_code: int,
+    state: State,
+    words: str,
+) -> None:
+    monkeypatch.setattr("appliance.cli.update.SYSUPDATE", installer(tmp_path, installer_code))
+    folder = make(tmp_path / "release", KEY, version=8)
+    assert main(["update", str(folder)]) == exit_code
+    assert (tmp_path / "order").read_text(encoding="utf-8") == "update 8\n"
+    status = read_status(appliance)
+    assert status is not None
+    assert (status.state, status.version) == (state, 8)
+    assert status.list_sha256 == hashlib.sha256((folder / LIST).read_bytes()).hexdigest()
+    assert (appliance / "status.json").stat().st_mode & 0o777 == 0o644
+    capsys.readouterr()
+    assert main(["update"]) == 0
+    assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("version", "key", "why", "words"),
+    [
+        (6, KEY, Why.NOT_NEWER, "Release 6 is refused: it is not newer than what this unit has had."),
+        (8, OTHER, Why.NOT_SIGNED, "The release that came is refused: it is not signed by a key that this unit knows."),
+    ],
+)
+def test_refusal_is_written_with_its_reason(
+    tmp_path: Path,
+    appliance: Path,
+    capsys: pytest.CaptureFixture[str],
+    version: int,
+    key: Ed25519PrivateKey,
+    why: Why,
+    words: str,
+) -> None:
+    assert main(["update", str(make(tmp_path / "release", key, version=version))]) == 1
+    status = read_status(appliance)
+    assert status is not None
+    assert (status.state, status.why) == (State.REFUSED, why)
+    capsys.readouterr()
+    assert main(["update"]) == 0
+    assert words in capsys.readouterr().out
+
+
+def test_floor_is_raised_by_a_good_release_and_can_be_read_by_everybody(appliance: Path) -> None:
+    assert main(["update", "--good"]) == 0
+    assert read_floor(appliance) == 7
+    assert (appliance / "floor").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("name", [LIST, SIGNATURE, "qafila_7.efi.zst"])
+def test_link_or_pipe_in_place_of_a_file_is_refused(folder: Path, tmp_path: Path, name: str) -> None:
+    """The unit's own account may write in the folder, and who reads it is root."""
+    path, kept = folder / name, tmp_path / "elsewhere"
+    path.rename(kept)
+    for put in (lambda: path.symlink_to(kept), lambda: os.mkfifo(path)):
+        put()
+        with pytest.raises(ReleaseError) as refused:
+            unpack(read_release(folder, KEYS), folder, tmp_path / "verified")
+        assert refused.value.why is Why.NOT_WHOLE
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("status", "boot_id", "words"),
+    [
+        (Status(state=State.INSTALLED, version=8, boot_id="b"), "b", "installed and starts at the next power-on"),
+        (Status(state=State.INSTALLED, version=8, boot_id="a"), "b", "did not work on this unit; release 7 goes on"),
+        (Status(state=State.INSTALLED, version=7, boot_id="a"), "b", None),
+        (Status(state=State.INSTALLING, version=8, boot_id="b"), "b", "is being installed"),
+        (Status(state=State.INSTALLING, version=8, boot_id="a"), "b", "could not be installed"),
+        (Status(state=State.REFUSED, version=6, why="not-newer", boot_id="b"), "b", "it is not newer"),
+        (Status(state=State.REFUSED, version=6, why="not-newer", boot_id="a"), "b", None),
+        (Status(state=State.REFUSED, version=8, why="of a later release", boot_id="a"), "b", "it cannot be used"),
+        (None, "b", None),
+    ],
+)
+def test_words_for_what_became_of_it(status: Status | None, boot_id: str, words: str | None) -> None:
+    line = status_line(status, 7, boot_id)
+    assert (line is None) if words is None else (line is not None and words in line)
 
 
 def test_running_release_is_read_from_the_system() -> None:
