@@ -298,6 +298,11 @@ class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return self.data_dir / "identity"
 
     @property
+    def handed_dir(self) -> Path:
+        """What first boot and screen hand over; see ``appliance.handed``."""
+        return self.data_dir / "handed"
+
+    @property
     def run_dir(self) -> Path:
         """Secrets and process ids of this run; safe to delete when nothing runs."""
         return self.data_dir / "run"

@@ -15,7 +15,7 @@ profile=${1:?usage: build.sh PROFILE [VERSION]}
 output=${QAFILA_IMAGE_OUT-$work/out/$profile}
 version=${2-$(git -C "$top" log -1 --format=%cd --date=format:%Y%m%d%H%M%S)}
 tools_packages='ca-certificates apt debian-archive-keyring mkosi systemd systemd-repart systemd-ukify systemd-boot
-    systemd-boot-tools systemd-boot-efi systemd-container erofs-utils cryptsetup-bin dosfstools mtools e2fsprogs kmod
+    systemd-boot-tools systemd-boot-efi systemd-container erofs-utils cryptsetup-bin systemd-cryptsetup dosfstools mtools e2fsprogs kmod
     zstd xz-utils cpio python3-pefile python3-cryptography openssl qemu-system-x86 qemu-utils ovmf swtpm nftables dcmtk
     iproute2 nmap netpbm bubblewrap fdisk dpkg-dev qemu-user qemu-system-arm qemu-efi-aarch64'
 started=$(date +%s)

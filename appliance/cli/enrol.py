@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from appliance import handed
 from appliance.cli.exits import ENVIRONMENT, FINE, NEEDS_PERSON, USAGE, CliError
 from appliance.cli.options import Subparsers, add_options
 from appliance.clock import SystemClock
 from appliance.config import GatewayDestination, UnitConfig, load_unit
 from appliance.identity import Identity, IdentityError, read_identity, read_key, session_file, write_identity, write_key
+from appliance.logging import log
 
 if TYPE_CHECKING:
     from sync.wire.messages import EnrolAnswer, EnrolRequest
@@ -33,12 +35,20 @@ def add(actions: Subparsers) -> None:
     enrol = actions.add_parser("enrol", help="make this unit known to a gateway, with the centre's one-time code")
     add_options(enrol)
     enrol.add_argument("--destination", default="", help="which one (default: the only gateway there is)")
-    enrol.add_argument("--code", required=True, help="the code from the centre, XXXX-XXXX-XXXX-XXXX")
+    source = enrol.add_mutually_exclusive_group(required=True)
+    source.add_argument("--code", help="the code from the centre, XXXX-XXXX-XXXX-XXXX")
+    source.add_argument(
+        "--handed",
+        action="store_true",
+        help="the code that the first boot left for it; used up, also when it is refused",
+    )
     enrol.set_defaults(handler=_run)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     config = load_unit(arguments.config)
+    if arguments.handed:
+        return _use_handed(config, arguments.destination)
     table = _gateway(config, arguments.destination)
     identity = enrol(config, table, arguments.code)
     if arguments.json:
@@ -48,6 +58,22 @@ def _run(arguments: argparse.Namespace) -> int:
             f"This unit is now known at {table.name} as {config.unit.name!r}. A unit that runs goes on by itself; "
             "'qafila doctor' says whether the link is up."
         )
+    return FINE
+
+
+def _use_handed(config: UnitConfig, destination: str) -> int:
+    """A code of no use is gone, and its sentence waits for people; a centre that was not reached is no verdict."""
+    try:
+        enrol(config, _gateway(config, destination), handed.code(config.handed_dir))
+    except CliError as error:
+        if error.exit_code == ENVIRONMENT:
+            log("unit.enrol", "not yet", why=error.code)
+            return FINE
+        log("unit.enrol", "refused", why=error.code)
+        handed.settle_code(config.handed_dir, error.sentence)
+        return FINE
+    handed.settle_code(config.handed_dir)
+    log("unit.enrol", "enrolled", unit=config.unit.name)
     return FINE
 
 

@@ -19,6 +19,7 @@ import threading
 import traceback
 from pathlib import Path
 
+from appliance import handed
 from appliance.cli import enrol
 from appliance.clock import SystemClock
 from appliance.config import UnitConfig, load_unit
@@ -104,6 +105,7 @@ def _migrate(config: UnitConfig) -> None:
 
         try:
             migrate(config.unit_db, config.door_db)
+            _take_in(config)
         except StoreError as error:
             # Recovery sets a damaged database aside and rebuilds it; only what it cannot mend either stops the start.
             log("unit.run", "database needs recovery", why=error)
@@ -113,6 +115,20 @@ def _migrate(config: UnitConfig) -> None:
     finally:
         sys.stderr.flush()
         os._exit(code)
+
+
+def _take_in(config: UnitConfig) -> None:
+    """Whom the first boot named; a disk that cannot be written now is tried again by the next start."""
+    from appliance.people.first import take_in
+    from appliance.store.connect import open_unit
+
+    if not (config.handed_dir / handed.SUPERVISOR).exists():
+        return
+    with open_unit(config.unit_db, clock=SystemClock()) as db:
+        try:
+            take_in(db, config.handed_dir)
+        except OSError as error:
+            log("unit.run", "the first boot's supervisor waits", why=error.strerror)
 
 
 def _supervise(config: UnitConfig, config_path: Path, stop: threading.Event) -> int:
@@ -201,6 +217,11 @@ def _children(config: UnitConfig, config_path: Path, listener: socket.socket, st
             is_wanted=services.Activation(config, listener, SystemClock()).is_wanted,
             inherited=[listener],
             stop_s_max=3.0,  # it may be in a call to a device that does not answer; nothing is lost when it is killed
+        ),
+        ChildSpec(
+            "enrol",
+            [python, "-m", "appliance.cli.main", "unit", "enrol", "--config", str(config_path), "--handed"],
+            is_wanted=handed.CodeWaits(config.handed_dir, SystemClock()).is_wanted,
         ),
         ChildSpec("gatekeeper", module("appliance.gatekeeper"), after_start=after_gatekeeper),
     ]

@@ -9,17 +9,22 @@ from __future__ import annotations
 import ipaddress
 import json
 import tomllib
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from appliance import handed
 from appliance.config import AeTitle, Name, Port
+from appliance.firstboot.tpm import PIN_DIGITS_MAX, PIN_DIGITS_MIN
+from appliance.people import NAME_CHARS_MAX, pins
+from appliance.registration.folding import clean
 
 PASSPHRASE_LENGTH_MIN = 12
 DOOR_PORT = 11112
-KEYBOARDS = ("fr", "us", "ara", "gb", "be", "ch")
-ENROL_CODE = "etc/enrol-code"
-"""Used up and removed by ``qafila-enrol.service``."""
+UNIT_FOLDER = "unit"
+"""The unit's data folder, below the data partition's mount."""
+KEYMAPS = {"fr": "fr-latin9", "us": "us", "ara": "us", "gb": "uk", "be": "be-latin1", "ch": "sg-latin1"}
+"""The console's keymap of each keyboard; on an Arabic one a passphrase is typed as on an American one."""
 _HOST = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z"
 _INTERFACE = r"^[A-Za-z0-9_-]{0,15}\Z"
 
@@ -33,9 +38,14 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
     name: Name
     passphrase: Annotated[str, msgspec.Meta(min_length=PASSPHRASE_LENGTH_MIN, max_length=512)]
-    """Opens the data partition at every start where no TPM does."""
+    """Opens the data partition at every start, where no PIN does."""
+    tpm_pin: Annotated[str, msgspec.Meta(pattern=rf"^([0-9]{{{PIN_DIGITS_MIN},{PIN_DIGITS_MAX}}})?\Z")] = ""
+    """Opens it too, in a machine with a TPM 2.0; empty: only the passphrase does."""
+    supervisor: Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)] = ""
+    """The first person who may sign in; empty: nobody has to."""
+    supervisor_pin: str = ""
     language: Literal["fr", "en", "ar"] = "fr"
-    keyboard: str = "fr"
+    keyboard: Literal["fr", "us", "ara", "gb", "be", "ch"] = "fr"
     modality_interface: Annotated[str, msgspec.Meta(pattern=_INTERFACE)] = ""
     """Network socket of the modalities; empty: the first wired one."""
     modality_address: str = "192.168.50.1/24"
@@ -51,7 +61,7 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     centre_code: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 -]{0,64}\Z")] = ""
     """The centre's one-time code; the unit enrols itself with it at its first contact."""
     centre_ca: str = ""
-    """PEM of the authority that alone is trusted; empty: the system's."""
+    """PEM of the authority that alone is trusted; empty: the one that the centre names when it enrols the unit."""
     time_servers: tuple[Annotated[str, msgspec.Meta(pattern=_HOST)], ...] = ()
     wifi_name: Annotated[str, msgspec.Meta(max_length=32)] = ""
     wifi_password: Annotated[str, msgspec.Meta(max_length=63)] = ""
@@ -70,11 +80,32 @@ def read_answers(text: str) -> Answers:
         raise AnswersError(str(error)) from error
 
 
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Answers)}
+
+
+def check_one(key: str, value: Any) -> None:
+    """Whether one answer can be used by itself; raises ``AnswersError``."""
+    try:
+        msgspec.convert(value, _TYPES[key])
+    except msgspec.ValidationError as error:
+        raise AnswersError(f"{key}: {error}") from error
+    if key == "modality_address":
+        _interface(value)
+    elif key == "passphrase" and not (value.isascii() and value.isprintable()):
+        raise AnswersError("passphrase: only letters without accents, digits and signs are the same on every keyboard")
+    elif key in ("tpm_pin", "supervisor_pin") and value:
+        try:
+            pins.checked(value)
+        except pins.PinRefusedError as error:
+            raise AnswersError(f"{key}: {error}") from error
+
+
 def checked(answers: Answers) -> Answers:
     """The answers, when they also fit together; raises ``AnswersError``."""
-    network_of(answers)
-    if answers.keyboard not in KEYBOARDS:
-        raise AnswersError(f"keyboard {answers.keyboard!r} is not known; there is: {', '.join(KEYBOARDS)}")
+    for key in ("modality_address", "passphrase", "tpm_pin", "supervisor_pin"):
+        check_one(key, getattr(answers, key))
+    if bool(clean(answers.supervisor)) != bool(answers.supervisor_pin):
+        raise AnswersError("supervisor and supervisor_pin go together: a name and a PIN")
     for text in (answers.wifi_name, answers.wifi_password):
         if not text.isprintable():
             raise AnswersError("the Wi-Fi's name and password are of characters that can be seen")
@@ -87,17 +118,21 @@ def checked(answers: Answers) -> Answers:
 
 def network_of(answers: Answers) -> ipaddress.IPv4Interface:
     """Address and network of the modality side; raises ``AnswersError``."""
+    return _interface(answers.modality_address)
+
+
+def _interface(address: str) -> ipaddress.IPv4Interface:
     try:
-        interface = ipaddress.IPv4Interface(answers.modality_address)
+        interface = ipaddress.IPv4Interface(address)
     except ValueError as error:
-        raise AnswersError(f"modality_address {answers.modality_address!r}: {error}") from error
+        raise AnswersError(f"modality_address {address!r}: {error}") from error
     if not 8 <= interface.network.prefixlen <= 30 or not interface.ip.is_private:
-        raise AnswersError(f"modality_address {answers.modality_address!r} is no private address with its /8 to /30")
+        raise AnswersError(f"modality_address {address!r} is no private address with its /8 to /30")
     return interface
 
 
 def files(answers: Answers) -> dict[str, str]:
-    """What lies on the data partition afterwards: text by path below ``/data``. The passphrase is in none of it.
+    """What lies on the data partition afterwards: text by path below ``/data``; no passphrase and no PIN is in it.
 
     Raises:
         AnswersError: If no network socket is named, where no modality could ever send.
@@ -112,7 +147,12 @@ def files(answers: Answers) -> dict[str, str]:
         "network/wired.nmconnection": _WIRED,
     }
     if answers.centre_code:
-        made[ENROL_CODE] = answers.centre_code + "\n"
+        made[f"{UNIT_FOLDER}/{handed.FOLDER}/{handed.CODE}"] = answers.centre_code + "\n"
+    if answers.supervisor:
+        person = handed.FirstPerson(
+            name=clean(answers.supervisor), pin_hash=pins.hashed(pins.checked(answers.supervisor_pin))
+        )
+        made[f"{UNIT_FOLDER}/{handed.FOLDER}/{handed.SUPERVISOR}"] = msgspec.json.encode(person).decode()
     if answers.centre_ca:
         made["etc/centre-ca.pem"] = answers.centre_ca
     if answers.time_servers:
@@ -126,8 +166,9 @@ def files(answers: Answers) -> dict[str, str]:
 
 def _unit_toml(answers: Answers) -> str:
     address = network_of(answers).ip
-    text = f'[unit]\nname = {_quoted(answers.name)}\ndata_dir = "/data/unit"\npython = "/usr/bin/python3"\n\n'
-    text += f'[screen]\nlanguage = "{answers.language}"\n\n'
+    text = f'[unit]\nname = {_quoted(answers.name)}\ndata_dir = "/data/{UNIT_FOLDER}"\npython = "/usr/bin/python3"\n\n'
+    text += f'[screen]\nlanguage = "{answers.language}"\n'
+    text += 'power_off_command = ["/usr/bin/systemctl", "poweroff"]\n\n'
     text += f"[dicom]\nae_title = {_quoted(answers.ae_title)}\nport = {DOOR_PORT}\n"
     text += f"# Modalities call {address}; the firewall keeps every other side out.\n"
     for title in answers.modalities:

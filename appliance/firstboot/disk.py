@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from appliance.firstboot import tpm
 
 DEVICE = Path("/dev/disk/by-partlabel/qafila-data")
 MAPPED = Path("/dev/mapper/data")
@@ -20,12 +24,24 @@ AES_FLAG = "aes"
 _MODHEX = "cbdefghijklnrtuv"
 _MEMORY = Path("/run")
 """Nothing that is written there reaches a disk."""
+KEYMAP_TOKEN = 9
+"""Number of the head's entry that names the console's keymap; ``/usr/lib/qafila/console`` reads it."""
 _MAGICS, _HEADS_BYTES = (b"LUKS\xba\xbe", b"SKUL\xba\xbe"), 8 * 1024**2
 """Of both copies of a LUKS2 head, and where all of them are."""
 
 
 class DiskError(Exception):
     """The data partition could not be made; the text says which step failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens the partition; each alone is enough."""
+
+    passphrase: str = field(repr=False)
+    recovery: str = field(default="", repr=False)
+    tpm_pin: str = field(default="", repr=False)
+    """Only together with the TPM of this machine."""
 
 
 def cipher_for(cpu_flags: frozenset[str]) -> tuple[str, ...]:
@@ -74,17 +90,20 @@ def recovery_key() -> str:
     return "-".join(groups)
 
 
-def lock(passphrase: str, files: Mapping[str, str], recovery: str = "") -> None:
+def lock(keys: Keys, files: Mapping[str, str], keymap: str = "") -> str:
     """Make the partition and leave it open as ``MAPPED``, with ``files`` (paths below the mount) in it, unmounted.
 
     Power may be cut at any moment: until all of it is there, ``is_needed`` says so.
+
+    Returns:
+        Why the TPM does not take the PIN; empty when it does, or when there is no PIN. The other keys open it then.
 
     Raises:
         DiskError: At the first step that fails; nothing of value was on the partition before.
     """
     cipher = cipher_for(cpu_flags(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")))
     memory_kib = str(min(262_144, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1024 // 4))
-    key = passphrase.encode("utf-8")
+    key = keys.passphrase.encode("utf-8")
     luks = (
         "--type=luks2",
         "--pbkdf=argon2id",
@@ -102,10 +121,26 @@ def lock(passphrase: str, files: Mapping[str, str], recovery: str = "") -> None:
         write_all(MOUNT, files)
     finally:
         _run(("umount", str(MOUNT)))
-    if recovery:
-        _add_key(key, recovery.encode("ascii"))
+    if keys.recovery:
+        _add_key(key, keys.recovery.encode("ascii"))
+    if keymap:
+        name_keymap(keymap)
+    trouble = ""
+    if keys.tpm_pin:
+        try:
+            tpm.enrol(DEVICE, keys.passphrase, keys.tpm_pin, _MEMORY)
+        except tpm.TpmError as error:
+            trouble = str(error)
     _run(("cryptsetup", "config", str(DEVICE), "--subsystem", MADE))
     os.sync()
+    return trouble
+
+
+def name_keymap(keymap: str, device: Path = DEVICE) -> None:
+    """Say in the head, which can be read while the partition is locked, which keymap its passphrase is typed on."""
+    entry = json.dumps({"type": "qafila-console", "keyslots": [], "keymap": keymap})
+    command = ("cryptsetup", "token", "import", f"--token-id={KEYMAP_TOKEN}", "--json-file=-", str(device))
+    _run(command, entry.encode("ascii"))
 
 
 def _add_key(key: bytes, recovery: bytes, device: Path = DEVICE) -> None:

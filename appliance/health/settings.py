@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from appliance import handed
 from appliance.clock import Clock
 from appliance.config import ConfigError, DicomwebDestination, DimseDestination, GatewayDestination, UnitConfig
 from appliance.domain.wording import told
@@ -97,7 +98,13 @@ def _gateway(config: UnitConfig, destination: GatewayDestination) -> Iterator[Re
     enrol = f"qafila unit enrol --destination {destination.name} --code CODE"
     try:
         if read_identity(config.identity_dir, destination.name) is None:
-            yield _warning(f"{key}: this unit is not enrolled there yet.", f"Ask the centre for a code: {enrol}")
+            refusal = handed.refusal(config.handed_dir)
+            why = (
+                f"the code of the first boot was of no use. {refusal}"
+                if refusal
+                else "this unit is not enrolled there yet."
+            )
+            yield _warning(f"{key}: {why}", f"Ask the centre for a code: {enrol}")
             return
     except IdentityError as error:
         yield _warning(f"{key}: {error}.", enrol)

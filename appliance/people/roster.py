@@ -6,13 +6,11 @@ On an appliance there is no other way to the list, so somebody who may change it
 from __future__ import annotations
 
 from appliance.domain.wording import Wording, told
-from appliance.people import pins
+from appliance.people import NAME_CHARS_MAX, pins
 from appliance.registration.folding import clean
 from appliance.store.connect import Store, write
 from appliance.store.people import Person, Role, add_person, find_person, list_people, remove_person, set_pin
 from appliance.store.stamp import Stamp
-
-NAME_CHARS_MAX = 40
 
 
 class PeopleRefusedError(ValueError):

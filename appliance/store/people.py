@@ -67,11 +67,25 @@ def add_person(db: Store, stamp: Stamp, name: str, role: Role, pin: str, actor: 
     with write(db):
         if find_person(db, name) is not None:
             raise StoreError(StoreFault.REFUSED, "Somebody of that name is there already")
-        person_id = db.insert(
-            "INSERT INTO person (name, role, pin_hash, added_at) VALUES (?, ?, ?, ?)", (name, role, kept, stamp.at)
-        )
-        _note(db, stamp, person_id, "added", actor, to_state=role)
+        person_id = _enter(db, stamp, name, role, kept, actor)
     return Person(person_id, name, role, stamp.at)
+
+
+def add_first(db: Store, stamp: Stamp, name: str, role: Role, pin_hash: str, actor: str) -> bool:
+    """Somebody whose PIN was hashed elsewhere, where nobody was ever listed; ``False`` where somebody was."""
+    with write(db):
+        if db.value("SELECT count(*) FROM person"):
+            return False
+        _enter(db, stamp, name, role, pin_hash, actor)
+    return True
+
+
+def _enter(db: Store, stamp: Stamp, name: str, role: Role, pin_hash: str, actor: str) -> int:
+    person_id = db.insert(
+        "INSERT INTO person (name, role, pin_hash, added_at) VALUES (?, ?, ?, ?)", (name, role, pin_hash, stamp.at)
+    )
+    _note(db, stamp, person_id, "added", actor, to_state=role)
+    return person_id
 
 
 def remove_person(db: Store, stamp: Stamp, person_id: int, actor: str) -> None:

@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance import handed
 from appliance.cli.main import main
 from appliance.config import load_unit
 from appliance.firstboot import disk
 from appliance.firstboot.answers import AnswersError, checked, files, read_answers
 from appliance.firstboot.dialogue import Terminal, ask_all, show_recovery_key
 
-FIREWALL = Path(__file__).resolve().parents[2] / "image" / "mkosi.extra" / "etc" / "nftables.conf"
+EXTRA = Path(__file__).resolve().parents[2] / "image" / "mkosi.extra"
+FIREWALL = EXTRA / "etc" / "nftables.conf"
 TEXT = """
 name = "unit-07"
 passphrase = "correct horse battery"
@@ -33,7 +35,12 @@ time_servers = ["time.example"]
 wifi_name = "Café; the \\u0645"
 wifi_password = "back\\\\slash and more"
 sim_apn = "internet"
+tpm_pin = "864209"
+supervisor = " Amina  Benali "
+supervisor_pin = "730164"
 """
+HAS_CRYPTSETUP = shutil.which("cryptsetup", path="/usr/sbin:/sbin") is not None
+CHEAP = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000")
 
 
 def test_configuration_of_a_new_unit_is_one_that_the_unit_accepts(tmp_path: Path) -> None:
@@ -46,8 +53,19 @@ def test_configuration_of_a_new_unit_is_one_that_the_unit_accepts(tmp_path: Path
 
 
 def test_code_of_the_centre_waits_for_the_first_contact() -> None:
-    assert files(read_answers(TEXT))["etc/enrol-code"] == "ABCD-EFGH-JKMN-PQRS\n"
-    assert "etc/enrol-code" not in files(msgspec.structs.replace(read_answers(TEXT), centre_code=""))
+    name = "unit/handed/enrol-code"
+    assert files(read_answers(TEXT))[name] == "ABCD-EFGH-JKMN-PQRS\n"
+    assert name not in files(msgspec.structs.replace(read_answers(TEXT), centre_code=""))
+
+
+def test_unit_finds_what_the_first_boot_hands_over_where_it_looks(tmp_path: Path) -> None:
+    made = files(read_answers(TEXT))
+    (tmp_path / "unit.toml").write_text(made["etc/unit.toml"], encoding="utf-8")
+    folder = load_unit(tmp_path / "unit.toml").handed_dir
+    assert {f"/data/{name}" for name in made if "handed" in name} == {
+        str(folder / handed.CODE),
+        str(folder / handed.SUPERVISOR),
+    }
 
 
 @pytest.mark.parametrize(
@@ -57,7 +75,7 @@ def test_disk_is_made_once_and_again_only_when_that_was_cut(subsystem: str, need
     assert disk.is_needed(f"LUKS header information\nVersion:\t2\nSubsystem:\t{subsystem}\n") is needed
 
 
-@pytest.mark.skipif(shutil.which("cryptsetup", path="/usr/sbin:/sbin") is None, reason="no cryptsetup here")
+@pytest.mark.skipif(not HAS_CRYPTSETUP, reason="no cryptsetup here")
 def test_disk_that_is_not_locked_yet_is_made_and_one_with_a_damaged_head_is_not(tmp_path: Path) -> None:
     partition = tmp_path / "partition"
     partition.write_bytes(bytes(16 * 1024**2))
@@ -67,9 +85,10 @@ def test_disk_that_is_not_locked_yet_is_made_and_one_with_a_damaged_head_is_not(
         disk.dump(partition)
 
 
-def test_passphrase_is_in_no_file() -> None:
+def test_passphrase_and_pins_are_in_no_file() -> None:
     answers = read_answers(TEXT)
-    assert not [name for name, text in files(answers).items() if answers.passphrase in text]
+    for secret in (answers.passphrase, answers.tpm_pin, answers.supervisor_pin):
+        assert not [name for name, text in files(answers).items() if secret in text]
 
 
 @settings(deadline=None)
@@ -97,6 +116,13 @@ def test_no_wifi_name_or_password_can_write_a_line_of_its_own(name: str, passwor
         ("modality_address = '192.168.1.1'", "no private address"),
         ("modality_interface = 'a; drop'", "modality_interface"),
         ("passphrase = 'short'", "passphrase"),
+        ("passphrase = 'phrase secrète'", "without accents"),
+        ("tpm_pin = '12345'", "tpm_pin"),
+        ("tpm_pin = '123456'", "tpm_pin"),
+        ("tpm_pin = 'abcdef'", "tpm_pin"),
+        ("supervisor = 'Amina'", "go together"),
+        ("supervisor_pin = '730164'", "go together"),
+        ("supervisor_pin = '1111'", "supervisor_pin"),
         ("keyboard = 'xx'", "keyboard"),
         ("wifi_password = 'short'", "8 characters"),
         ("sim_apn = 'a\\nb'", "sim_apn"),
@@ -133,19 +159,57 @@ def test_firewall_takes_the_elements_of_this_unit(tmp_path: Path) -> None:
 
 
 def test_people_are_asked_again_until_the_answers_can_be_used() -> None:
-    spoken: list[str] = []
-    typed = iter(
-        ["Unit 7", *[""] * 5, "XRAY, SONO", *[""] * 4, "unit-7", "en", "us", "", "10.0.0.1/16", "", "XRAY", *[""] * 4]
-    )
-    secrets = iter(["short", "long enough secret", "something else 12", *["long enough secret"] * 4])
-    terminal = Terminal(lambda text: next(typed), lambda text: next(secrets), spoken.append)
+    spoken, keymaps = list[str](), list[str]()
+    first = [
+        "xx",
+        "",
+        "fr",
+        "Unit 7",
+        "unit-7",
+        "",
+        "8.8.8.8/24",
+        "10.0.0.1/16",
+        "",
+        "XRAY, SONO",
+        "",
+        "Café",
+        "",
+        "",
+        "n",
+    ]
+    second = ["us", "en", "", "", "", "", "XRAY", "", "-", "", "Amina", "o"]
+    secrets = ["wifi password", *["long enough secret"] * 2]
+    secrets += ["1111", "730164", "730165", *["730164"] * 2, "short", "long enough secret", "something else 12"]
+    secrets += ["long enough secret"] * 2
+    typed, hidden = iter([*first, *second]), iter(secrets)
+    terminal = Terminal(lambda text: next(typed), lambda text: next(hidden), spoken.append, keymaps.append)
     answers = ask_all(terminal, ("enp1s0", "enp2s0"))
     assert (answers.name, answers.language, answers.keyboard) == ("unit-7", "en", "us")
     assert answers.modality_interface == "enp1s0"
+    assert answers.modality_address == "10.0.0.1/16"
     assert answers.modalities == ("XRAY",)
-    assert any("Too short" in line for line in spoken)
-    assert any("Not the same" in line for line in spoken)
-    assert any("name" in line and "cannot be used" in line for line in spoken)
+    assert answers.wifi_name == answers.wifi_password == answers.tpm_pin == ""
+    assert (answers.supervisor, answers.supervisor_pin) == ("Amina", "730164")
+    assert keymaps == ["fr-latin9", "us"]
+    unusable = [line for line in spoken if "cannot be used" in line]
+    assert [line.split(" : ")[1].split(":")[0] for line in unusable] == [
+        "keyboard",
+        "name",
+        "modality_address '8.8.8.8/24' is no private address with its /8 to /30",
+        "supervisor_pin",
+        "passphrase",
+    ]
+    assert sum("Not the same" in line for line in spoken) == 2
+    assert next(typed, None) is next(hidden, None) is None
+
+
+def test_pin_of_the_disk_is_asked_for_where_there_is_a_tpm() -> None:
+    typed = iter(["", "", "unit-7", *[""] * 8, "y"])
+    hidden = iter([*["long enough secret"] * 2, "12345", "864209", "864209"])
+    terminal = Terminal(lambda text: next(typed), lambda text: next(hidden), lambda text: None)
+    answers = ask_all(terminal, ("enp1s0",), has_tpm=True)
+    assert answers.tpm_pin == "864209"
+    assert next(typed, None) is next(hidden, None) is None
 
 
 def test_recovery_key_is_shown_until_it_was_written_down() -> None:
@@ -162,18 +226,42 @@ def test_recovery_keys_are_long_and_never_the_same() -> None:
     assert all(len(key.replace("-", "")) == 40 and key.replace("-", "").isalpha() for key in keys)
 
 
-@pytest.mark.skipif(shutil.which("cryptsetup", path="/usr/sbin:/sbin") is None, reason="no cryptsetup here")
+@pytest.mark.skipif(not HAS_CRYPTSETUP, reason="no cryptsetup here")
 def test_recovery_key_opens_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "_MEMORY", tmp_path)
-    device, key = tmp_path / "partition", disk.recovery_key()
+    device, key = locked(tmp_path), disk.recovery_key()
+    disk._add_key(PASSPHRASE, key.encode(), device)
+    assert opens(device, key.encode())
+    assert not opens(device, b"another secret")
+
+
+@pytest.mark.skipif(not HAS_CRYPTSETUP, reason="no cryptsetup here")
+def test_keymap_is_read_by_the_script_that_asks_while_the_disk_is_locked(tmp_path: Path) -> None:
+    device = locked(tmp_path)
+    disk.name_keymap("fr-latin9", device)
+    script = (EXTRA / "usr/lib/qafila/console").read_text(encoding="utf-8")
+    reads = script.split("keymap=$(")[1].split(") ||")[0].replace('"$disk"', str(device))
+    done = subprocess.run(("sh", "-c", reads), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "fr-latin9"
+    assert opens(device, PASSPHRASE)
+
+
+PASSPHRASE = b"long enough secret"
+
+
+def locked(folder: Path) -> Path:
+    """A small LUKS2 partition."""
+    device = folder / "partition"
     device.write_bytes(bytes(32 * 1024**2))
-    cheap = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000")
-    command = ("cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", *cheap, "--key-file=-", str(device))
-    subprocess.run(command, input=b"long enough secret", check=True)
-    disk._add_key(b"long enough secret", key.encode(), device)
-    opens = ("cryptsetup", "open", "--test-passphrase", "--key-file=-", str(device))
-    assert subprocess.run(opens, input=key.encode(), check=False).returncode == 0
-    assert subprocess.run(opens, input=b"another secret", check=False).returncode == 2
+    command = ("cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", *CHEAP, "--key-file=-", str(device))
+    subprocess.run(command, input=PASSPHRASE, check=True)
+    return device
+
+
+def opens(device: Path, key: bytes) -> bool:
+    """Whether a passphrase or recovery key opens it."""
+    command = ("cryptsetup", "open", "--test-passphrase", "--key-file=-", str(device))
+    return subprocess.run(command, input=key, check=False).returncode == 0
 
 
 def test_secrets_of_networks_are_readable_by_root_alone(tmp_path: Path) -> None:
