@@ -241,6 +241,8 @@ class ScreenTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """How pictures are shown; ``auto`` goes by the terminal's name. ``cells`` are for orientation only."""
     lock_after_s: Annotated[int, msgspec.Meta(ge=30, le=86_400)] = 600
     """Of nobody pressing a key; where people sign in."""
+    power_off_command: tuple[str, ...] = ()
+    """What F12 ends with, on a machine that is nothing but a unit; empty: it only says that power may go."""
 
 
 class UnitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -21,6 +21,8 @@ from appliance.domain.forecast import Forecasts
 from appliance.domain.leave import leave_lines, read_leave
 from appliance.domain.snapshot import InstanceRow, PowerState, Snapshot, StudyRow
 from appliance.live import read_live
+from appliance.power.battery import battery_of
+from appliance.power.leaving import read_leaving
 from appliance.store.connect import Store, data_version, open_door_reader, open_reader, read
 from appliance.store.door import unindexed_count
 from appliance.store.errors import StoreError
@@ -153,6 +155,7 @@ class UnitReader:
             disk_total_bytes=total_bytes,
             in_flight_bytes_by_item=_bytes_by_item(sync.get("in_flight")),
             leave=read_leave(sync.get("leave")),
+            battery=battery_of(self._config.run_dir, self._clock),
         )
 
     def forecasts(self, live: LiveFacts) -> Forecasts:
@@ -187,13 +190,20 @@ class UnitReader:
         intake = read_live(self._config.run_dir, "intake", self._clock)
         if gatekeeper is None or intake is None or "receiving_count" not in gatekeeper:
             return _UNKNOWN_POWER
+        leaving = read_leaving(self._config.run_dir, self._clock)
         filed_kept_id = get_cursor(self.unit_db, LEDGER_FEED).seq
         try:
             waiting = unindexed_count(self.door_db, filed_kept_id)
         except StoreError:
             return _UNKNOWN_POWER
-        receiving = int(gatekeeper["receiving_count"])
-        return PowerState(safe=receiving == 0 and waiting == 0, receiving_count=receiving, unindexed_count=waiting)
+        receiving = int(gatekeeper.get("open_count", 1) if leaving else gatekeeper["receiving_count"])
+        is_open = bool(leaving) and not gatekeeper.get("is_leaving")
+        return PowerState(
+            safe=receiving == 0 and waiting == 0 and not is_open,
+            receiving_count=receiving,
+            unindexed_count=waiting,
+            leaving=leaving,
+        )
 
     def _snapshot(self, live: LiveFacts) -> Snapshot:
         return read_snapshot(
@@ -224,7 +234,7 @@ def _inode(path: Path) -> int:
 def _coarse(live: LiveFacts) -> object:
     """What of the live facts is worth a new picture; a few megabytes of disk, and seconds that pass, are not."""
     in_flight = tuple(sorted(live.in_flight_bytes_by_item.items()))
-    return (live.power, in_flight, live.disk_free_bytes >> 24, leave_lines(live.leave))
+    return (live.power, in_flight, live.disk_free_bytes >> 24, leave_lines(live.leave), live.battery)
 
 
 def _disk(folder: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from appliance.domain.sentences import WAITS_FOR_PERSON, unsent
 from appliance.domain.snapshot import Snapshot, StudyRow, StudyState
-from appliance.domain.wording import Wording, told
+from appliance.domain.wording import Wording, message, told
 
 Reason = str
 """Why something cannot be done now: a ``Wording``, or empty when it can."""
@@ -166,10 +166,21 @@ def named(label: Wording) -> Callable[[StudyRow | None], Wording]:
     return lambda _: label
 
 
-WHILE_LOCKED = ("help", "speak", "leave")
+WHILE_LOCKED = ("help", "speak", "power_off", "leave")
 
-EVERYWHERE = ("help", "pages", "speak", "more", "lock", "leave")
+EVERYWHERE = ("help", "pages", "speak", "power_off", "more", "lock", "leave")
 """Offered on every page, by key and by name."""
+IN_EVERY_BAR = ("power_off",)
+
+UNDO_KINDS = {"stat": "routine", "routine": "stat", "hold": "release", "release": "hold"}
+SAID = {
+    "stat": message("Marked STAT: {name}. It goes first."),
+    "routine": message("No longer STAT: {name}."),
+    "hold": message("Held: {name}. It stays here until it is released."),
+    "release": message("Released: {name}. It goes on by itself."),
+    "retry": message("Tried again now: {name}."),
+}
+"""What is said of a study once its command is given."""
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", "f1", named(told("Help")), told("Explain this page and every key."), aliases=("question_mark",)),
@@ -323,6 +334,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("look", "enter", named(told("Look")), told("Show the chosen image as large as the screen allows.")),
     Action("mark", "space", named(told("Mark")), told("Mark the chosen image, or take the mark away.")),
     Action("pages", "f11", named(told("Pages")), told("Go to another page."), aliases=("g",)),
+    Action(
+        "power_off",
+        "f12",
+        named(told("Power off")),
+        told("Prepare to power off: say what is being written and what is not yet at the centre; take no new study."),
+    ),
     Action("more", "f10", named(told("More")), told("Show everything that can be done, by name."), aliases=("ctrl+p",)),
     Action("lock", "", named(told("Lock")), told("Lock the screen, or let another person sign in.")),
     Action(

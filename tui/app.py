@@ -18,20 +18,22 @@ from textual.screen import Screen
 
 from appliance.clock import Clock
 from appliance.domain import sentences
-from appliance.domain.snapshot import Snapshot, StudyRow, StudyState
-from appliance.domain.wording import joined, message, told
-from tui import language, text
+from appliance.domain.snapshot import PowerState, Snapshot, StudyRow, StudyState
+from appliance.domain.wording import joined, told
+from tui import actions, language, text
 from tui.actions import ACTIONS, EVERYWHERE, WHILE_LOCKED, Action, Situation, action, for_key, offered
 from tui.language import say
 from tui.pages import FIRST, PAGES, entry
 from tui.reader import CommandGiven, DetailRead, Poller, Reader, ReadFailed, ReadTrouble, SnapshotRead
 from tui.screens.help import HelpDialog
+from tui.screens.leaving import attend
 from tui.screens.menu import Choice, Menu
 from tui.screens.page import Page, Stoppable
 from tui.screens.sign_in import SignInPage
 from tui.screens.study import StudyPage
 from tui.screens.today import TodayPage
 from tui.services import Services
+from tui.widgets.frame import SILENT
 from tui.widgets.prose import Prose
 from tui.widgets.study_list import StudyList
 from tui.work import Said, terminal_actor
@@ -44,15 +46,6 @@ FRESH_S = 5.0
 """A state read longer ago than this is no ground to say that power may go."""
 SAID_S = 10.0
 """How long a sentence stands, and how long what it tells of can be undone (``ux.md`` 4)."""
-
-_UNDO_KINDS = {"stat": "routine", "routine": "stat", "hold": "release", "release": "hold"}
-_SAID = {
-    "stat": message("Marked STAT: {name}. It goes first."),
-    "routine": message("No longer STAT: {name}."),
-    "hold": message("Held: {name}. It stays here until it is released."),
-    "release": message("Released: {name}. It goes on by itself."),
-    "retry": message("Tried again now: {name}."),
-}
 
 
 class QafilaApp(App[int]):
@@ -133,6 +126,7 @@ class QafilaApp(App[int]):
             if isinstance(page, StudyPage):
                 self._read_study(page)
         self._draw_frame()
+        attend(self, message.snapshot)
         self.call_after_refresh(self._poller.drawn)
 
     def on_read_failed(self, message: ReadFailed) -> None:
@@ -275,6 +269,12 @@ class QafilaApp(App[int]):
             self._say("It has left this list; there is nothing to undo any more.")
         else:
             self._give(kind, study, undoes=True)
+
+    @property
+    def power(self) -> PowerState:
+        """Whether power may go; what was read too long ago does not say so."""
+        fresh = self._clock.mono_s() - self._poller.read_mono_s <= FRESH_S
+        return self.snapshot.power if self.snapshot is not None and fresh else SILENT
 
     @property
     def undo_offered(self) -> bool:
@@ -422,7 +422,7 @@ class QafilaApp(App[int]):
         return [
             (one, say(one.label(situation.selected)), page.blocked(one, situation))
             for one in offered(page.ACTION_IDS)
-            if not bar or one.action_id in page.ACTION_IDS
+            if not bar or one.action_id in (*page.ACTION_IDS, *actions.IN_EVERY_BAR)
         ]
 
     @property
@@ -456,9 +456,8 @@ class QafilaApp(App[int]):
 
     def _draw_frame(self) -> None:
         """The always-visible lines of every open page."""
-        fresh = self._clock.mono_s() - self._poller.read_mono_s <= FRESH_S
         for page in self._pages():
-            page.frame.show(self.snapshot, fresh, self._clock.wall_s(), self._zone)
+            page.frame.show(self.snapshot, self.power, self._clock.wall_s(), self._zone)
             page.frame.show_keys(self._keys(page, bar=True))
             page.frame.notice(self._trouble or self._said)
 
@@ -481,9 +480,9 @@ class QafilaApp(App[int]):
     def _give(self, kind: str, study: StudyRow, *, undoes: bool = False) -> None:
         """Write the command in a thread; the answer comes as ``CommandGiven``."""
         uid = study.study_instance_uid
-        said = told(_SAID[kind], name=text.name_of(study.patient_name))
+        said = told(actions.SAID[kind], name=text.name_of(study.patient_name))
         actor = self.actor()
-        undo_kind = "" if undoes else _UNDO_KINDS.get(kind, "")
+        undo_kind = "" if undoes else actions.UNDO_KINDS.get(kind, "")
 
         def give() -> None:
             try:

@@ -17,6 +17,7 @@ from tui.unit_desk import UnitDesk
 from tui.unit_health import UnitHealth
 from tui.unit_inbox import UnitInbox
 from tui.unit_people import UnitPeople
+from tui.unit_power import UnitPower
 from tui.unit_reader import StoreReader
 
 
@@ -39,6 +40,7 @@ def made_app(
             previews=previews,
             courier=courier,
             inbox=UnitInbox(config, clock),
+            power=UnitPower(config, clock),
             display=display(graphics or config.screen.graphics, os.environ),
             lock_after_s=config.screen.lock_after_s,
         ),

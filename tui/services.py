@@ -221,6 +221,27 @@ class Courier(Protocol):
         ...
 
 
+class PowerOff(Protocol):
+    """What is done before power goes."""
+
+    @property
+    def switches_off(self) -> bool:
+        """Whether the machine is a unit and nothing else: ``off`` ends it."""
+        ...
+
+    def leave(self) -> None:
+        """Nobody new is let in for the next seconds; to be said again every second."""
+        ...
+
+    def stay(self) -> None:
+        """Power does not go after all."""
+        ...
+
+    def off(self) -> None:
+        """Have the machine end: the same as its power key."""
+        ...
+
+
 HALF_CELLS = Display()
 
 
@@ -235,6 +256,7 @@ class Services:
     previews: Previews | None = None
     inbox: Inbox | None = None
     courier: Courier | None = None
+    power: PowerOff | None = None
     display: Display = HALF_CELLS
     lock_after_s: int = 600
     """Of nobody pressing a key, where people sign in."""

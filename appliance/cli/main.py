@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("appliance.cli.doctor", "check the unit's health, or try a device out"),
     "selfcheck": ("appliance.cli.selfcheck", "would a modality be answered now?"),
     "firstboot": ("appliance.cli.firstboot", "on an appliance: say who this unit is, and lock its disk; once"),
+    "power": ("appliance.cli.power", "on an appliance: watch the battery, and let it end when all is written"),
     "update": ("appliance.cli.update", "on an appliance: prove a release and install it beside this one"),
     "config": ("appliance.cli.config", "check, show or print a configuration"),
 }

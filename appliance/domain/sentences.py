@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
+from appliance.domain.power import Battery, Leaving
 from appliance.domain.snapshot import (
     DestinationProgress,
     FindingRow,
@@ -230,6 +231,8 @@ def status_segments(snapshot: Snapshot, now_s: float, zone: tzinfo, *, short: bo
         parts.append(link_summary(snapshot.links))
     free = size(snapshot.disk_free_bytes)
     parts.append(told("{size} free", size=free) if short else told("disk {size} free", size=free))
+    if (battery := snapshot.battery) is not None:
+        parts.insert(0 if battery.is_low else len(parts), battery_words(battery))
     return tuple(parts)
 
 
@@ -277,18 +280,40 @@ def link_line(link: LinkRow, stored_study_count: int, now_s: float, zone: tzinfo
     )
 
 
+_SAFE = {
+    Leaving.NO: told("✓ Safe to power off"),
+    Leaving.READY: told("✓ Safe to power off now"),
+    Leaving.OFF: told("✓ Everything is written - switching off"),
+}
+
+
 def power_line(power: PowerState) -> Wording:
     """The one power line (``ux.md`` 7)."""
     if not power.known:
         return told("✖ Do not power off - the unit's programs do not answer")
     if power.safe:
-        return told("✓ Safe to power off")
+        return _SAFE[power.leaving]
     doing: list[str] = []
     if power.receiving_count:
         doing.append(told("receiving from {devices}", devices=counted(power.receiving_count, "device", "devices")))
     if power.unindexed_count:
         doing.append(told("filing {images}", images=counted(power.unindexed_count, "image", "images")))
-    return told("✖ Do not power off - {doing}", doing=joined(", ", doing or [told("writing")]))
+    what = joined(", ", doing or [told("writing")])
+    if power.leaving is Leaving.OFF:
+        return told("✖ Switching off - {doing}", doing=what)
+    return told("✖ Do not power off - {doing}", doing=what)
+
+
+def battery_words(battery: Battery) -> Wording:
+    """``battery 62 %``; what is low says what to do."""
+    percent = battery.percent
+    if battery.is_empty:
+        return told("▲ battery {percent} % - plug the unit in, or it switches off now", percent=percent)
+    if battery.is_low:
+        return told("▲ battery {percent} % - plug the unit in", percent=percent)
+    if battery.is_in_use:
+        return told("on battery, {percent} %", percent=percent)
+    return told("battery {percent} %", percent=percent)
 
 
 def why_waiting(study: StudyRow, links: Sequence[LinkRow], ahead_count: int) -> Wording:

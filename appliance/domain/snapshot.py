@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from appliance.domain.answers import NO_NEWS, NewCounts
 from appliance.domain.forecast import Forecast
+from appliance.domain.power import Battery, Leaving
 from appliance.domain.values import ItemState, LinkState, LocalState
 
 
@@ -138,11 +139,13 @@ class PowerState:
 
     safe: bool
     receiving_count: int
-    """Associations in which a modality is sending at this moment."""
+    """Associations in which a modality is sending at this moment; while power is about to go, all that are open."""
     unindexed_count: int
     """Instances kept by the door that intake has not put into the outbox yet."""
     known: bool = True
     """False when a part that must answer is silent; then ``safe`` is False."""
+    leaving: Leaving = Leaving.NO
+    """Set while it is made ready for power to go; then ``safe`` also means that nobody new is let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,3 +177,5 @@ class Snapshot:
     """What hours or budgets of the present link keep back now, a line each."""
     news: NewCounts = NO_NEWS
     """What the centre said and nobody has acknowledged."""
+    battery: Battery | None = None
+    """``None`` where there is none, or nobody tells of it."""

@@ -28,6 +28,7 @@ from appliance.gatekeeper.relay import Gatekeeper, listen
 from appliance.gatekeeper.report import Report
 from appliance.live import write_live
 from appliance.logging import log
+from appliance.power.leaving import read_leaving
 
 EXIT_OK = 0
 EXIT_CONFIG = 2
@@ -88,6 +89,7 @@ async def _asked_to_end() -> None:
 async def _publish(config: UnitConfig, gatekeeper: Gatekeeper, report: Report, clock: Clock) -> None:
     """Write live facts every second, at once when receiving starts, and soon after it ends."""
     while True:
+        gatekeeper.is_leaving = bool(await asyncio.to_thread(read_leaving, config.run_dir, clock))
         facts = gatekeeper.facts()
         await asyncio.to_thread(write_live, config.run_dir, NAME, facts, clock)
         await report.until_changed(_PUBLISH_S)

@@ -51,6 +51,8 @@ class Gatekeeper:
         self._budget = HoldBudget(config.limits.held_bytes_max)
         self._associations: list[Association] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self.is_leaving = False
+        """Power is about to go: nobody new is let in."""
 
     async def serve(self, listener: socket.socket) -> None:
         """Accept until cancelled; the listener is closed then."""
@@ -87,6 +89,8 @@ class Gatekeeper:
         return {
             "association_count": sum(a.is_associated for a in self._associations),
             "receiving_count": self.receiving_count,
+            "is_leaving": self.is_leaving,
+            "open_count": len(self._associations),
             "refused": dict(self._report.counts),
             "recent": list(self._report.recent),
             "modality_count": len(self._config.modality),
@@ -104,8 +108,9 @@ class Gatekeeper:
         return sum(association.is_receiving for association in self._associations)
 
     def _admit(self, sock: socket.socket, peer: str) -> None:
-        if not self._has_room(peer):
-            self._report.violation(Violation("too-many-connections", "", peer))
+        refused = "switching-off" if self.is_leaving else "" if self._has_room(peer) else "too-many-connections"
+        if refused:
+            self._report.violation(Violation(refused, "", peer))
             _turn_away(sock)
             return
         sock.setblocking(False)

@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "wrong-application-context": Rule(Answer.REJECT),
     "wrong-protocol-version": Rule(Answer.REJECT),
     "too-many-connections": Rule(Answer.REJECT),
+    "switching-off": Rule(Answer.REJECT),
     "orthanc-unavailable": Rule(Answer.REJECT),
     "orthanc-rejects": Rule(Answer.REJECT),
     "services-unavailable": Rule(Answer.REJECT),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from appliance.domain.forecast import Forecasts
 from appliance.domain.leave import Leave, leave_lines
+from appliance.domain.power import Battery
 from appliance.domain.snapshot import (
     FindingRow,
     InstanceRow,
@@ -60,6 +61,7 @@ class LiveFacts:
     """Bytes of each item in flight that were handed to the link so far."""
     leave: Mapping[TrafficClass, Leave] = field(default_factory=dict)
     """What may go over the present link; classes that are left out may go."""
+    battery: Battery | None = None
 
 
 _QUEUE_COLUMNS = """o.item_id, i.study_instance_uid, i.sop_instance_uid, o.destination, o.state, o.stat, o.size_bytes,
@@ -122,6 +124,7 @@ def read_snapshot(
             expected=expected_rows(db, expected_day, study_count_max) if expected_day else (),
             waits=leave_lines(live.leave),
             news=new_counts(db),
+            battery=live.battery,
         )
 
 

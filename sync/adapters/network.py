@@ -11,19 +11,14 @@ import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from appliance.bus import PROPERTIES, RefusedError, followed, properties
 from appliance.domain.values import LinkKind
 from appliance.logging import log
 
-if TYPE_CHECKING:
-    from dbus_fast import Message
-    from dbus_fast.aio import MessageBus
-
 SERVICE = "org.freedesktop.NetworkManager"
 PATH = "/org/freedesktop/NetworkManager"
-PROPERTIES = "org.freedesktop.DBus.Properties"
-ANSWER_S_MAX = 10.0
 QUIET_S = 0.2
 """A change of connection is a burst of signals; it is read once, after this."""
 PAUSE_S_FIRST = 1.0
@@ -50,7 +45,6 @@ _METERED = (1, 3)
 """``NM_METERED_YES`` and ``NM_METERED_GUESS_YES``."""
 _CONNECTED_LOCAL = 50
 """``NM_STATE_CONNECTED_LOCAL``; above it there is a default route."""
-_ABSENT = ("org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,47 +146,19 @@ class NetworkWatch:
 
     async def _follow(self) -> None:
         """Until the bus goes away; raises whatever dbus-fast does where there is none, or where it does not answer."""
-        from dbus_fast import BusType
-        from dbus_fast.aio import MessageBus
-
-        bus = MessageBus(self._bus_address, BusType.SYSTEM, auth_timeout=ANSWER_S_MAX)
-        async with asyncio.timeout(ANSWER_S_MAX):
-            await bus.connect()
-        news = asyncio.Event()
-        gone = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
-        gone.add_done_callback(lambda _: news.set())
-        bus.add_message_handler(lambda message: _set_at_signal(news, message))
-        try:
-            await _call(bus, _subscription(f"sender='{SERVICE}',path='{PATH}',interface='{PROPERTIES}'"))
-            await _call(bus, _subscription(f"member='NameOwnerChanged',arg0='{SERVICE}'"))
-            while not gone.done():
-                await self._ask(bus)
-                await news.wait()
-                await asyncio.sleep(QUIET_S)
-                news.clear()
-        finally:
-            bus.disconnect()
-            await asyncio.wait([gone], timeout=ANSWER_S_MAX)  # else its socket stays open
-            if gone.done():
-                gone.exception()  # else asyncio complains that nobody asked for it
-
-    async def _ask(self, bus: MessageBus) -> None:
-        from dbus_fast import Message, MessageFlag, MessageType, unpack_variants
-
-        question = Message(
-            destination=SERVICE,
-            path=PATH,
-            interface=PROPERTIES,
-            member="GetAll",
-            flags=MessageFlag.NO_AUTOSTART,
-            signature="s",
-            body=[SERVICE],
+        rules = (
+            f"sender='{SERVICE}',path='{PATH}',interface='{PROPERTIES}'",
+            f"member='NameOwnerChanged',arg0='{SERVICE}'",
         )
-        answer = await _call(bus, question)
-        if answer.message_type is MessageType.METHOD_RETURN and answer.signature == "a{sv}":
-            self._hear(read_told(unpack_variants(answer.body[0])))
-        else:
-            self._note_lost("absent" if answer.error_name in _ABSENT else answer.error_name or "unclear answer")
+        async with followed(self._bus_address, rules) as bus:
+            while not bus.is_gone:
+                try:
+                    self._hear(read_told(await properties(bus.bus, SERVICE, PATH, SERVICE)))
+                except RefusedError as error:
+                    self._note_lost(str(error))
+                await bus.news.wait()
+                await asyncio.sleep(QUIET_S)
+                bus.news.clear()
 
     def _hear(self, told: Told) -> None:
         before = self._network
@@ -206,32 +172,3 @@ class NetworkWatch:
         if self._is_followed is not False:
             log("sync.network", "no NetworkManager tells the link", why=why, kind=self._network.kind)
         self._is_followed = False
-
-
-def _set_at_signal(news: asyncio.Event, message: Message) -> None:
-    """Whoever sends it: a signal only has NetworkManager asked again."""
-    from dbus_fast import MessageType
-
-    if message.message_type is MessageType.SIGNAL:
-        news.set()
-
-
-def _subscription(rule: str) -> Message:
-    from dbus_fast import Message
-
-    return Message(
-        destination="org.freedesktop.DBus",
-        path="/org/freedesktop/DBus",
-        interface="org.freedesktop.DBus",
-        member="AddMatch",
-        signature="s",
-        body=[f"type='signal',{rule}"],
-    )
-
-
-async def _call(bus: MessageBus, message: Message) -> Message:
-    async with asyncio.timeout(ANSWER_S_MAX):  # wait_for of Python 3.11 may swallow the end of the watch
-        answer = await bus.call(message)
-    if answer is None:
-        raise ConnectionError("the bus closed while it was asked")
-    return answer

@@ -65,6 +65,7 @@ def test_status_json_has_its_documented_fields(qafila: Qafila) -> None:
         "links",
         "findings",
         "power",
+        "battery",
         "disk_free_bytes",
         "disk_total_bytes",
         "forecast",

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from dbus_fast import Message, MessageType, NameFlag, RequestNameReply, Variant
 from dbus_fast.aio import MessageBus
 
-from sync.adapters.network import PATH, PROPERTIES, SERVICE
+from appliance.bus import PROPERTIES
+from sync.adapters.network import PATH, SERVICE
 
 T = TypeVar("T")
 CONFIGURATION = """<busconfig>

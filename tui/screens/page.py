@@ -11,9 +11,10 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from appliance.clock import Clock
-from appliance.domain.snapshot import Snapshot, StudyRow
-from appliance.domain.wording import Wording, stored
+from appliance.domain.snapshot import PowerState, Snapshot, StudyRow
+from appliance.domain.wording import Wording, stored, told
 from tui.actions import Action, Reason, Situation
+from tui.screens.leaving import LeavingDialog
 from tui.services import Services
 from tui.widgets.frame import Frame
 from tui.work import Asks, Said
@@ -59,6 +60,11 @@ class Host(Protocol):
 
     def act(self, action_id: str) -> None:
         """One entry of the registry, as if its key had been pressed."""
+        ...
+
+    @property
+    def power(self) -> PowerState:
+        """Whether power may go; what was read too long ago does not say so."""
         ...
 
     @property
@@ -136,6 +142,14 @@ class Page(Screen[None], Asks):
 
     def reword(self) -> None:
         """The language changed; every ``Prose`` is said again by the app, this is for everything else."""
+
+    def do_power_off(self) -> None:
+        """Of every page: say what is written and what is not, before power goes."""
+        power = self.host.services.power
+        if power is None:
+            self.say(told("This screen cannot prepare it; the line above the keys says whether power may go."))
+        else:
+            self.app.push_screen(LeavingDialog(power))
 
     def say(self, sentence: str) -> None:
         """One sentence above the status line, for ten seconds."""

@@ -9,6 +9,7 @@ from datetime import tzinfo
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import Click
 
 from appliance.domain import sentences
 from appliance.domain.snapshot import PowerState, Snapshot
@@ -21,12 +22,14 @@ from tui.widgets.prose import Prose
 KEY_LINE_COUNT_MAX = 2
 KEY_GAP = "  "
 SILENT = PowerState(safe=False, receiving_count=0, unindexed_count=0, known=False)
+"""Of a picture that is too old to say that power may go."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
     """One entry of the key bar."""
 
+    name: str
     label: Text
     blocked: bool
 
@@ -38,6 +41,7 @@ class Frame(Vertical):
         super().__init__(id="frame")
         self._parts: tuple[str, ...] = (told("Reading what this unit holds ..."),)
         self._keys: tuple[Key, ...] = ()
+        self._key_lines: list[list[Key]] = []
 
     def compose(self) -> ComposeResult:
         yield Prose(id="notice")
@@ -45,12 +49,11 @@ class Frame(Vertical):
         yield Prose(id="power")
         yield Prose(id="keys")
 
-    def show(self, snapshot: Snapshot | None, fresh: bool, now_s: float, zone: tzinfo) -> None:
-        """Draw the status and power lines; a picture that is not ``fresh`` can never say that power may go."""
+    def show(self, snapshot: Snapshot | None, power: PowerState, now_s: float, zone: tzinfo) -> None:
+        """Draw the status and power lines."""
         if snapshot is not None:
             short = self.size.width < text.NARROW_CELLS
             self._parts = sentences.status_segments(snapshot, now_s, zone, short=short)
-        power = snapshot.power if snapshot is not None and fresh else SILENT
         line = self.query_one("#power", Prose)
         line.update(sentences.power_line(power))
         line.set_class(power.safe, "-safe")
@@ -68,9 +71,19 @@ class Frame(Vertical):
         keys = []
         for action, said, reason in actions:
             label = arabic.visual(f"{shown(action.key_name)} {said}")
-            keys.append(Key(Text(f"({label})", style="dim") if reason else Text(label, style="bold"), bool(reason)))
+            keys.append(
+                Key(action.key, Text(f"({label})", style="dim") if reason else Text(label, style="bold"), bool(reason))
+            )
         self._keys = tuple(keys)
         self._fill_lines()
+
+    def on_click(self, event: Click) -> None:
+        """A finger on a name of the key bar is that key."""
+        at = event.get_content_offset(self.query_one("#keys", Prose))
+        name = _key_at(self._key_lines[at.y], at.x) if at is not None and at.y < len(self._key_lines) else ""
+        if name:
+            event.stop()
+            self.app.simulate_key(name)
 
     def on_resize(self) -> None:
         self._fill_lines()
@@ -80,24 +93,39 @@ class Frame(Vertical):
         if width <= 0:
             return
         self.query_one("#status", Prose).update("\n".join(text.join_to_width(map(shown, self._parts), width)))
-        self.query_one("#keys", Prose).update(_wrap_keys(self._keys, width))
+        self._key_lines = _wrap_keys(self._keys, width)
+        lines = [Text(KEY_GAP).join(key.label for key in line) for line in self._key_lines]
+        self.query_one("#keys", Prose).update(Text("\n").join(lines))
 
 
-def _wrap_keys(keys: tuple[Key, ...], width: int) -> Text:
+def _wrap_keys(keys: tuple[Key, ...], width: int) -> list[list[Key]]:
     """Whole keys on at most ``KEY_LINE_COUNT_MAX`` lines; where they do not fit, those that cannot be used now leave
     first, then those before the last: F10 offers everything by name, so it always stays."""
     left = list(keys)
     while len(lines := _key_lines(left, width)) > KEY_LINE_COUNT_MAX and len(left) > 2:
         blocked = next((index for index in range(len(left) - 1, -1, -1) if left[index].blocked), len(left) - 2)
         del left[blocked]
-    return Text("\n").join(lines)
-
-
-def _key_lines(keys: list[Key], width: int) -> list[Text]:
-    lines: list[Text] = []
-    for key in keys:
-        if lines and lines[-1].cell_len + len(KEY_GAP) + key.label.cell_len <= width:
-            lines[-1] = Text.assemble(lines[-1], KEY_GAP, key.label)
-        else:
-            lines.append(key.label)
     return lines
+
+
+def _key_lines(keys: list[Key], width: int) -> list[list[Key]]:
+    lines: list[list[Key]] = []
+    used = 0
+    for key in keys:
+        used += len(KEY_GAP) + key.label.cell_len
+        if lines and used <= width:
+            lines[-1].append(key)
+        else:
+            lines.append([key])
+            used = key.label.cell_len
+    return lines
+
+
+def _key_at(line: list[Key], x: int) -> str:
+    """Which key of a line stands there; empty between two."""
+    begin = 0
+    for key in line:
+        if begin <= x < begin + key.label.cell_len:
+            return key.name
+        begin += key.label.cell_len + len(KEY_GAP)
+    return ""

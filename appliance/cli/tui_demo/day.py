@@ -18,6 +18,7 @@ from appliance.domain.quality import CheckCode, Finding, Severity
 from appliance.domain.registration import Laterality, Order, PatientDetails, PersonName, Sex
 from appliance.domain.values import Priority
 from appliance.live import write_live
+from appliance.power.leaving import read_leaving
 from appliance.registration.desk import register_person, unit_words
 from appliance.store.answers import NewAnswer, keep_answer
 from appliance.store.commands import give_command
@@ -185,5 +186,7 @@ class Day:
                 keep_answer(db, db.stamp(), self._centre.name, "demo", new)
 
     def _say_alive(self, receiving_count: int) -> None:
-        for name, facts in (("gatekeeper", {"receiving_count": receiving_count}), ("intake", {})):
+        leaving = bool(read_leaving(self._config.run_dir, self._clock))
+        door = {"receiving_count": receiving_count, "open_count": receiving_count, "is_leaving": leaving}
+        for name, facts in (("gatekeeper", door), ("intake", {})):
             write_live(self._config.run_dir, name, dict(facts), self._clock)
