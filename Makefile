@@ -24,7 +24,7 @@ BOARD ?= vm
 LAST ?= 8
 
 .PHONY: help setup setup-run demo viewer viewer-test story accessibility api-fuzz scale fleet test lint sim bench bench-links power-cuts kills unit-day screen-day screen-pixels full-disks disk-errors fuzz \
-	image image-releases image-test image-power-cuts image-figures \
+	image image-releases image-test image-power-cuts image-cut-points image-figures \
 	debian13-root test-debian12 test-debian13 demo-debian12 demo-debian13 requirements
 
 help: ## List these commands
@@ -121,6 +121,9 @@ image-test: setup ## The images in QEMU: boot, receive, screen, ports, sandboxes
 
 image-power-cuts: setup ## CUTS=100 power cuts of the image in QEMU on a disk that loses unflushed writes, from SEED=1, ONLY=update (root)
 	@$(PYTHON) -m tests.image.power_cuts --cuts $(if $(filter command%,$(origin CUTS)),$(CUTS),100) --seed $(SEED) $(if $(ONLY),--only $(ONLY))
+
+image-cut-points: setup ## One update of the image, cut at CUTS=20 points of its installation and of its first start (root)
+	@$(PYTHON) -m tests.image.cut_points --points $(if $(filter command%,$(origin CUTS)),$(CUTS),20) --seed $(SEED)
 
 image-figures: setup ## Memory, boot and written bytes of the last image in QEMU (root)
 	@$(PYTHON) -m tests.image.figures

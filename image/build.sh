@@ -86,7 +86,7 @@ say "building version $version for $profile"
 export QAFILA_IMAGE="$work"
 # shellcheck disable=SC2086 # a command
 $runner sh "$here/in-tools.sh" "$here" "$work" -- mkosi --directory "$here" \
-    --profile "$profile" --image-version "$version" --force \
+    --profile "$profile" --environment "QAFILA_BOARD=$profile" --image-version "$version" --force \
     --output-directory "$output" --workspace-directory "$work/build" --cache-directory "$work/cache" \
     --package-cache-dir "$work/cache" --incremental=yes --sandbox-tree "$work/sandbox" --extra-tree "$site" \
     ${QAFILA_IMAGE_EXTRA:+--extra-tree "$QAFILA_IMAGE_EXTRA"} build
@@ -94,7 +94,7 @@ $runner sh "$here/in-tools.sh" "$here" "$work" -- mkosi --directory "$here" \
 out=$output/qafila_$version
 "$top/.venv/bin/python" "$here/sbom.py" "$out.manifest" "$site/usr/lib/qafila/site" "$out.cdx.json"
 say 'packing and signing the release'
-PYTHONPATH=$top "$top/.venv/bin/python" "$here/release.py" "$output" "$version" qafila "$key"
+PYTHONPATH=$top "$top/.venv/bin/python" "$here/release.py" "$output" "$version" "qafila-$profile" "$key"
 say "release $(du -sh "$output/release-$version" | cut -f1)"
 say "$(du -h --apparent-size "$out.raw" | cut -f1) image, $(du -h "$out.raw" | cut -f1) of it written; kernel image $(du -h "$out.efi" | cut -f1)"
 say "built in $(($(date +%s) - started)) s"

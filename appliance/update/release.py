@@ -6,10 +6,13 @@ A release is a folder with ``release.json`` (version, and for each file its name
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -17,6 +20,7 @@ import msgspec
 import zstandard
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 LIST, SIGNATURE = "release.json", "release.sig"
 LIST_BYTES_MAX = 64 * 1024
@@ -26,8 +30,23 @@ _CHUNK_BYTES = 1024 * 1024
 _WINDOW_BYTES_MAX = 128 * 1024**2
 
 
+class Why(StrEnum):
+    """Why a release is refused, for what is shown to people."""
+
+    NOT_WHOLE = "not-whole"
+    NOT_SIGNED = "not-signed"
+    NOT_WELL_FORMED = "not-well-formed"
+    OTHER_IMAGE = "other-image"
+    NOT_NEWER = "not-newer"
+    DAMAGED = "damaged"
+
+
 class ReleaseError(Exception):
     """The release is refused; the text says why. Nothing was installed."""
+
+    def __init__(self, text: str, why: Why = Why.DAMAGED) -> None:
+        super().__init__(text)
+        self.why = why
 
 
 class ReleaseFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,13 +76,32 @@ def read_release(folder: Path, keys: tuple[Ed25519PublicKey, ...]) -> Release:
     try:
         text, signature = _bounded(folder / LIST), _bounded(folder / SIGNATURE)
     except OSError as error:
-        raise ReleaseError(f"there is no whole release here ({error.strerror})") from error
+        raise ReleaseError(f"there is no whole release here ({error.strerror})", Why.NOT_WHOLE) from error
     if not any(_signed(key, signature, text) for key in keys):
-        raise ReleaseError("it is not signed by a key that this unit knows")
+        raise ReleaseError("it is not signed by a key that this unit knows", Why.NOT_SIGNED)
     try:
         return msgspec.json.decode(text, type=Release)
-    except msgspec.ValidationError as error:
-        raise ReleaseError(f"its list is not well formed: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ReleaseError(f"its list is not well formed: {error}", Why.NOT_WELL_FORMED) from error
+
+
+def list_digest(folder: Path) -> str:
+    """SHA-256 of the list in ``folder``, by which a release is known whatever it says; empty when there is none."""
+    try:
+        return hashlib.sha256(_bounded(folder / LIST)).hexdigest()
+    except (OSError, ReleaseError):
+        return ""
+
+
+def load_keys(folder: Path) -> tuple[Ed25519PublicKey, ...]:
+    """Every Ed25519 key of the ``.pem`` files in ``folder``.
+
+    Raises:
+        OSError: If one cannot be read.
+        ValueError: If one is no key.
+    """
+    loaded = [load_pem_public_key(path.read_bytes()) for path in sorted(folder.glob("*.pem"))]
+    return tuple(key for key in loaded if isinstance(key, Ed25519PublicKey))
 
 
 def check_newer(release: Release, image: str, installed: int, floor: int) -> None:
@@ -73,9 +111,11 @@ def check_newer(release: Release, image: str, installed: int, floor: int) -> Non
         ReleaseError: With both versions.
     """
     if release.image != image:
-        raise ReleaseError(f"it is for {release.image}, and this is {image}")
+        raise ReleaseError(f"it is for {release.image}, and this is {image}", Why.OTHER_IMAGE)
     if release.version <= max(installed, floor):
-        raise ReleaseError(f"it is version {release.version}, and this unit has had {max(installed, floor)}")
+        raise ReleaseError(
+            f"it is version {release.version}, and this unit has had {max(installed, floor)}", Why.NOT_NEWER
+        )
 
 
 def unpack(release: Release, folder: Path, target: Path) -> None:
@@ -101,22 +141,28 @@ def unpack(release: Release, folder: Path, target: Path) -> None:
 
 
 def _unpack_one(file: ReleaseFile, source: Path, path: Path) -> None:
+    with path.open("xb") as written:
+        _read_through(file, source, written.write)
+        written.flush()
+        os.fsync(written.fileno())
+
+
+def _read_through(file: ReleaseFile, source: Path, take: Callable[[bytes], object]) -> None:
+    """Judged by what ``take`` was given, so that it does not matter who changes ``source`` meanwhile."""
     digest, count = hashlib.sha256(), 0
     try:
-        opened = source.open("rb")
+        opened = _open(source)
     except OSError as error:
-        raise ReleaseError(f"{source.name} is missing ({error.strerror})") from error
-    with opened, path.open("xb") as written:
+        raise ReleaseError(f"{source.name} is missing ({error.strerror})", Why.NOT_WHOLE) from error
+    with opened:
         for piece in _pieces(opened, source.name):
             count += len(piece)
             if count > file.size_bytes:
                 raise ReleaseError(f"{source.name} holds more than was signed")
             digest.update(piece)
-            written.write(piece)
-        if count != file.size_bytes or digest.hexdigest() != file.sha256:
-            raise ReleaseError(f"{source.name} is damaged: it is not what was signed")
-        written.flush()
-        os.fsync(written.fileno())
+            take(piece)
+    if count != file.size_bytes or digest.hexdigest() != file.sha256:
+        raise ReleaseError(f"{source.name} is damaged: it is not what was signed")
 
 
 def _pieces(opened: BinaryIO, name: str) -> Iterator[bytes]:
@@ -132,11 +178,21 @@ def _pieces(opened: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _bounded(path: Path) -> bytes:
-    with path.open("rb") as opened:
+    with _open(path) as opened:
         data = opened.read(LIST_BYTES_MAX + 1)
     if len(data) > LIST_BYTES_MAX:
-        raise ReleaseError(f"{path.name} is longer than any list")
+        raise ReleaseError(f"{path.name} is longer than any list", Why.NOT_WELL_FORMED)
     return data
+
+
+def _open(path: Path) -> BinaryIO:
+    """A regular file itself: who may write in the folder may also put links and pipes there, and this runs as root."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    opened = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        opened.close()
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return opened
 
 
 def _signed(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
@@ -152,13 +208,17 @@ def _empty(target: Path) -> None:
         path.unlink()
 
 
-def read_os_release(text: str) -> tuple[str, int]:
-    """Image and version of the running system, from ``/etc/os-release``.
+def read_running(os_release: str, board: str) -> tuple[str, int]:
+    """Image and version of the running system, named as a release for it names them.
+
+    Args:
+        os_release: Text of ``/etc/os-release``.
+        board: Which of ``image/mkosi.profiles/`` this image was built for.
 
     Raises:
         ReleaseError: If this is no appliance.
     """
-    found = dict(re.findall(r'^(IMAGE_ID|IMAGE_VERSION)="?([^"\n]*)"?$', text, re.MULTILINE))
-    if not found.get("IMAGE_ID") or not found.get("IMAGE_VERSION", "").isdigit():
+    found = dict(re.findall(r'^(IMAGE_ID|IMAGE_VERSION)="?([^"\n]*)"?$', os_release, re.MULTILINE))
+    if not found.get("IMAGE_ID") or not found.get("IMAGE_VERSION", "").isdigit() or not board.strip():
         raise ReleaseError("this machine does not run an appliance's image")
-    return found["IMAGE_ID"], int(found["IMAGE_VERSION"])
+    return f"{found['IMAGE_ID']}-{board.strip()}", int(found["IMAGE_VERSION"])

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
 import subprocess
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from appliance.dicom.phantom import phantom_chest
 from appliance.firstboot.answers import DOOR_PORT
-from tests.image.machine import AMD64, MODALITY_ADDRESS, MODALITY_CARD, Machine, Processor
+from tests.image.machine import AMD64, FIRMWARE_ENDS, MODALITY_ADDRESS, MODALITY_CARD, Machine, Processor
 
 PASSPHRASE = "correct horse battery"
 ANSWERS = f"""
@@ -29,6 +33,18 @@ NO_SCREEN = "systemd.mask=qafila-screen.service"
 PATIENT = "SYNTHETIC^IMAGE"
 BOOT_S_MAX = 2400.0
 """Two minutes on a machine with nothing else to do."""
+_GOOD = re.compile(r"Finished \S*qafila-good\.service")
+_LINE_BYTES = 1024
+"""The guest's shell takes its lines from a terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the guest has of one instance: whole, evicted, or neither; and whether it calls it confirmed."""
+
+    is_whole: bool
+    is_evicted: bool
+    is_confirmed: bool
 
 
 @contextlib.contextmanager
@@ -43,8 +59,14 @@ def enrolled(image: Path, folder: Path, processor: Processor = AMD64, *, has_scr
 
 
 def wait_until_good(machine: Machine) -> float:
-    """Seconds until a modality is answered."""
-    return machine.wait_for(lambda: is_active(machine, "qafila-good.service"), BOOT_S_MAX, "the self-check passes")
+    """Seconds until a modality is answered; the guest is asked last, for an answer costs an emulated one a second."""
+    return machine.wait_for(
+        lambda: (
+            bool(_GOOD.search(machine.serial().split(FIRMWARE_ENDS)[-1])) and is_active(machine, "qafila-good.service")
+        ),
+        BOOT_S_MAX,
+        "the self-check passes",
+    )
 
 
 def is_active(machine: Machine, unit: str) -> bool:
@@ -52,6 +74,11 @@ def is_active(machine: Machine, unit: str) -> bool:
     with contextlib.suppress(OSError, TimeoutError):
         return machine.run(f"systemctl is-active {unit}", 20).strip() == "active"
     return False
+
+
+def version(machine: Machine) -> int:
+    """The release that runs."""
+    return int(machine.run("sed -n 's/^IMAGE_VERSION=//p' /etc/os-release | tr -d '\"'"))
 
 
 def asked(machine: Machine, command: str) -> Any:
@@ -69,3 +96,18 @@ def send(machine: Machine, path: Path) -> int:
     titles = ("-aet", "XRAY", "-aec", "QAFILA")
     storescu = machine.inside("storescu", "-xs", *titles, MODALITY_ADDRESS, str(DOOR_PORT), str(path))
     return subprocess.run(storescu, check=False, timeout=300).returncode
+
+
+def look(machine: Machine) -> dict[str, Held]:
+    """Everything on the unit, by the last digits of its SOP Instance UID.
+
+    Raises:
+        AssertionError: If a database is damaged.
+    """
+    script = base64.b64encode(zlib.compress((Path(__file__).parent / "guest_look.py").read_bytes())).decode("ascii")
+    lines = "\n".join(script[at : at + _LINE_BYTES] for at in range(0, len(script), _LINE_BYTES))
+    unpack = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.stdin.read())))"
+    said = machine.run(f"python3 -I -c '{unpack}' <<'LOOK'\n{lines}\nLOOK", 600)
+    found = json.loads(said)
+    assert not found["damaged"], f"damaged: {found['damaged']}"
+    return {each[:12]: Held(each[12] == "W", each[12] == "E", each[13] == "c") for each in str(found["marks"]).split()}

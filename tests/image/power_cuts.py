@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.image.enrolled import BOOT_S_MAX
+from tests.image.enrolled import BOOT_S_MAX, look, version
 from tests.image.losing_disk import Loss
 from tests.image.machine import MODALITY_ADDRESS, TOP, WORK, Machine, missing
 from tests.image.uplinked import TRIAL, Uplinked, centre_on_uplink
@@ -94,14 +94,14 @@ class Rig:
             self._cut("start")
         self.unit.start()
         self.unit.wait()
-        version, faults = self.unit.version(), self._faults()
+        release, faults = version(self.unit.machine), self._faults()
         self.outcome.faults += [f"cut {self.outcome.cut_count}: {fault}" for fault in faults]
-        up = f"up after {self.unit.boot_s:.0f} s with release {version}"
+        up = f"up after {self.unit.boot_s:.0f} s with release {release}"
         self.say(f"  {up}, {len(self.modality.told)} told; {faults or 'all there'}")
 
     def _begin_update(self) -> str:
         """The next release; a bad one once. Empty when there is none left."""
-        installed = self.unit.version()
+        installed = version(self.unit.machine)
         later = sorted(int(path.name.split("-")[1]) for path in TRIAL.glob("release-*"))
         wanted = [number for number in later if number > installed and number not in self.tried & {BAD_RELEASE}]
         if not wanted:
@@ -124,7 +124,7 @@ class Rig:
     def _faults(self) -> list[str]:
         """Everything that the modality was told is here, whole, or was confirmed by a centre that has it."""
         try:
-            held = self.unit.look()
+            held = look(self.unit.machine)
         except AssertionError as damage:
             return [str(damage)]
         at_centre = self._at_centre()
@@ -155,7 +155,7 @@ class Rig:
             # The centre is asked first: looking costs an emulated guest more than delivering does.
             machine.wait_for(lambda: told <= self._at_centre(), HEAL_S_MAX, "everything is at the centre")
             machine.wait_for(
-                lambda: told <= {uid for uid, each in self.unit.look().items() if each.is_confirmed},
+                lambda: told <= {uid for uid, each in look(self.unit.machine).items() if each.is_confirmed},
                 HEAL_S_MAX,
                 "everything is confirmed",
             )

@@ -13,6 +13,7 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from appliance.cli.exits import NEEDS_PERSON
 from appliance.cli.main import main
 from appliance.update.release import (
     LIST,
@@ -22,8 +23,8 @@ from appliance.update.release import (
     ReleaseFile,
     Why,
     check_newer,
-    read_os_release,
     read_release,
+    read_running,
     unpack,
 )
 from appliance.update.sentences import status_line
@@ -43,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 def make(folder: Path, key: Ed25519PrivateKey, version: int = 7, name: str = "qafila_7.efi") -> Path:
     folder.mkdir()
     file = ReleaseFile(name=name, sha256=hashlib.sha256(BODY).hexdigest(), size_bytes=len(BODY))
-    text = msgspec.json.encode(Release(image="qafila", version=version, files=(file,)))
+    text = msgspec.json.encode(Release(image="qafila-vm", version=version, files=(file,)))
     (folder / LIST).write_bytes(text)
     (folder / SIGNATURE).write_bytes(key.sign(text))
     (folder / f"{file.name}.zst").write_bytes(zstandard.compress(BODY))
@@ -140,11 +141,13 @@ def test_downgrade_is_refused(version: int, installed: int, floor: int, ok: bool
 def appliance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine that runs release 7 and knows ``KEY``; the folder of its updates."""
     (tmp_path / "os-release").write_text('IMAGE_ID="qafila"\nIMAGE_VERSION="7"\n', encoding="utf-8")
+    (tmp_path / "board").write_text("vm\n", encoding="utf-8")
     form = (Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "release.pem").write_bytes(KEY.public_key().public_bytes(*form))
     updates = tmp_path / "update"
     updates.mkdir()
     monkeypatch.setattr("appliance.cli.update.OS_RELEASE", tmp_path / "os-release")
+    monkeypatch.setattr("appliance.cli.update.BOARD", tmp_path / "board")
     monkeypatch.setattr("appliance.cli.update.KEYS", tmp_path)
     monkeypatch.setattr("appliance.cli.update.FOLDER", updates)
     monkeypatch.setattr("appliance.cli.update.VERIFIED", updates / "verified")
@@ -235,7 +238,8 @@ def test_link_or_pipe_in_place_of_a_file_is_refused(folder: Path, tmp_path: Path
     """The unit's own account may write in the folder, and who reads it is root."""
     path, kept = folder / name, tmp_path / "elsewhere"
     path.rename(kept)
-    for put in (lambda: path.symlink_to(kept), lambda: os.mkfifo(path)):
+    puts: tuple[Callable[[], None], ...] = (lambda: path.symlink_to(kept), lambda: os.mkfifo(path))
+    for put in puts:
         put()
         with pytest.raises(ReleaseError) as refused:
             unpack(read_release(folder, KEYS), folder, tmp_path / "verified")
@@ -263,6 +267,17 @@ def test_words_for_what_became_of_it(status: Status | None, boot_id: str, words:
 
 
 def test_running_release_is_read_from_the_system() -> None:
-    assert read_os_release('ID=debian\nIMAGE_ID="qafila"\nIMAGE_VERSION="20261125"\n') == ("qafila", 20261125)
-    with pytest.raises(ReleaseError):
-        read_os_release("ID=debian\n")
+    text = 'ID=debian\nIMAGE_ID="qafila"\nIMAGE_VERSION="20261125"\n'
+    assert read_running(text, "mini-pc\n") == ("qafila-mini-pc", 20261125)
+    for os_release, board in (("ID=debian\n", "vm"), (text, "")):
+        with pytest.raises(ReleaseError):
+            read_running(os_release, board)
+
+
+def test_release_for_another_board_is_refused_and_said_so(folder: Path, appliance: Path) -> None:
+    """Both are signed with the same key; a kernel for another processor would cost three starts and a road."""
+    (appliance.parent / "board").write_text("vm-arm64\n", encoding="utf-8")
+    assert main(["update", str(folder)]) == NEEDS_PERSON
+    status = read_status(appliance)
+    assert status is not None
+    assert (status.state, status.why) == (State.REFUSED, Why.OTHER_IMAGE)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from appliance.update.release import LIST
-from tests.image.enrolled import asked, enrolled, is_active, send, wait_until_good
-from tests.image.machine import FIRMWARE_ENDS, WORK, Machine, missing, tool
+from tests.image.enrolled import asked, enrolled, is_active, send, version, wait_until_good
+from tests.image.machine import FIRMWARE_ENDS, WORK, Machine, missing
+from tests.image.stick import bring
 
 RELEASES = sorted((WORK / "out" / "trial").glob("release-*"), key=lambda path: int(path.name.split("-")[1]))
 """Of ``releases.sh``: the first is started, the second works, the third brings a later database and is bad."""
@@ -32,10 +33,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield machine
 
 
-def version(machine: Machine) -> int:
-    return int(machine.run("sed -n 's/^IMAGE_VERSION=//p' /etc/os-release | tr -d '\"'"))
-
-
 def starts(machine: Machine) -> list[int]:
     """The release of every start that the unit's journal knows, oldest first."""
     said = machine.run(
@@ -46,48 +43,6 @@ def starts(machine: Machine) -> list[int]:
 
 def number(release: Path) -> int:
     return int(release.name.split("-")[1])
-
-
-def bring(machine: Machine, release: Path) -> str:
-    """Plug a stick with a release in, and wait for what becomes of it: the result of the update's service."""
-    stick = machine.folder / "stick.fat"
-    stick.unlink(missing_ok=True)
-    files = [str(path) for path in release.iterdir()]
-    with stick.open("wb") as made:
-        made.truncate(1024**3)
-    for command in (
-        ("mkfs.vfat", "-F", "32", "-n", "QAFILA-UPD", str(stick)),
-        ("mcopy", "-i", str(stick), *files, "::"),
-    ):
-        subprocess.run(tool(machine.folder, *command, also=release), check=True, stdin=subprocess.DEVNULL)
-    before = invocation(machine)
-    node = {"node-name": "stick", "driver": "raw", "file": {"driver": "file", "filename": str(stick)}}
-    machine.qmp("blockdev-add", **node)
-    machine.qmp("device_add", driver="usb-storage", drive="stick", id="stick", bus="usb.0")
-    try:
-        machine.wait_for(lambda: invocation(machine) != before, 900, "the release is copied from the stick")
-        machine.wait_for(lambda: not is_updating(machine), 1800, "the release is installed or refused")
-    finally:
-        machine.qmp("device_del", id="stick")
-        machine.wait_for(lambda: _unplugged(machine), 60, "the stick is gone")
-    return machine.run("systemctl show -P Result qafila-update.service").strip()
-
-
-def invocation(machine: Machine) -> str:
-    """Which run of the update's service the last one was."""
-    return machine.run("systemctl show -P InvocationID qafila-update.service").strip()
-
-
-def is_updating(machine: Machine) -> bool:
-    return machine.run("systemctl show -P ActiveState qafila-update.service").strip() not in ("inactive", "failed")
-
-
-def _unplugged(machine: Machine) -> bool:
-    try:
-        machine.qmp("blockdev-del", **{"node-name": "stick"})
-    except RuntimeError:
-        return False
-    return True
 
 
 def restart(machine: Machine) -> None:

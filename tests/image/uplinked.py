@@ -5,11 +5,9 @@ What is here runs inside the guest's network namespace, where both cables are.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import subprocess
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ import trustme
 from tests.image.enrolled import ANSWERS, CREDENTIALS, NO_SCREEN, wait_until_good
 from tests.image.losing_disk import LosingDisk
 from tests.image.machine import UPLINK_ADDRESS, UPLINK_CARD, UPLINK_PEER, WORK, Machine, tool
+from tests.image.stick import plug
 from tests.support.orthancs import orthanc_commands
 from tests.support.world import Centre, running_centre, wait_for
 
@@ -34,17 +33,6 @@ autoconnect-priority=50
 method=manual
 address1={UPLINK_ADDRESS}/24
 """
-_LINE_BYTES = 1024
-"""The guest's shell takes its lines from a terminal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What the guest has of one instance: whole, evicted, or neither; and whether it calls it confirmed."""
-
-    is_whole: bool
-    is_evicted: bool
-    is_confirmed: bool
 
 
 @contextlib.contextmanager
@@ -75,7 +63,7 @@ class Uplinked:
 
     @classmethod
     def fresh(cls, folder: Path, namespace: str, centre: Centre, authority: str) -> Uplinked:
-        """Release 1 on an empty disk, with every release on a second disk; it starts for the first time."""
+        """Release 1 on an empty disk; it starts for the first time."""
         answers = ANSWERS.replace('"gateway.example"', f'"{UPLINK_PEER}"')
         answers += f'centre_port = {centre.gateway_port}\ncentre_ca = """{authority}"""\n'
         machine = Machine.fresh(TRIAL / "qafila_1.raw", folder, {**CREDENTIALS, "qafila.answers": answers})
@@ -83,7 +71,6 @@ class Uplinked:
         disk = LosingDisk(folder)
         machine.blockdev = disk.blockdev("disk")
         machine.kernel = NO_SCREEN
-        machine.extra = ("-drive", f"if=virtio,format=raw,readonly=on,file={_stick(folder)}")
         unit = cls(machine, disk)
         unit.start()
         return unit
@@ -97,33 +84,9 @@ class Uplinked:
         """Until a modality is answered."""
         self.boot_s = wait_until_good(self.machine)
 
-    def version(self) -> int:
-        """The release that runs."""
-        return int(self.machine.run("sed -n 's/^IMAGE_VERSION=//p' /etc/os-release | tr -d '\"'"))
-
     def bring(self, release: int) -> None:
-        """Begin an update, as a stick that is copied and then seen; nobody waits for it."""
-        incoming = "/data/update/incoming"
-        self.machine.run(
-            f"mkdir -p /run/stick; mount -o ro /dev/vdb /run/stick 2>/dev/null; (rm -f {incoming}/*; "
-            f"cp /run/stick/release-{release}/* {incoming}/ && touch {incoming}/complete) >/dev/null 2>&1 &"
-        )
-
-    def look(self) -> dict[str, Held]:
-        """Everything on the unit, by the last digits of its SOP Instance UID.
-
-        Raises:
-            AssertionError: If a database is damaged.
-        """
-        script = base64.b64encode(zlib.compress((Path(__file__).parent / "guest_look.py").read_bytes())).decode("ascii")
-        lines = "\n".join(script[at : at + _LINE_BYTES] for at in range(0, len(script), _LINE_BYTES))
-        unpack = "import base64,sys,zlib;exec(zlib.decompress(base64.b64decode(sys.stdin.read())))"
-        said = self.machine.run(f"python3 -I -c '{unpack}' <<'LOOK'\n{lines}\nLOOK", 600)
-        found = json.loads(said)
-        assert not found["damaged"], f"damaged: {found['damaged']}"
-        return {
-            each[:12]: Held(each[12] == "W", each[12] == "E", each[13] == "c") for each in str(found["marks"]).split()
-        }
+        """Begin an update from a stick; nobody waits for it, and a cut takes the stick away."""
+        plug(self.machine, TRIAL / f"release-{release}")
 
     def enrol(self, centre: Centre) -> None:
         """Make it known at the centre, on its uplink, and let it make room at once."""
@@ -144,14 +107,3 @@ class Uplinked:
         assert "now known" in answer, answer
         wait_for(lambda: "would be answered" in self.machine.run("qafila selfcheck", 60), "the unit to run again", 900)
         self.machine.run("sync")
-
-
-def _stick(folder: Path) -> Path:
-    """A file system with all releases."""
-    stick, releases = folder / "stick.ext4", folder / "stick"
-    releases.mkdir()
-    for release in TRIAL.glob("release-*"):
-        subprocess.run(["cp", "-al", str(release), str(releases)], check=True)
-    subprocess.run(["truncate", "-s", "4G", str(stick)], check=True)
-    subprocess.run(["mkfs.ext4", "-q", "-d", str(releases), str(stick)], check=True)
-    return stick
