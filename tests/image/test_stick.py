@@ -1,5 +1,5 @@
-"""The script that copies a release from a stick, run as it is: what the unit's own account may plant there in the middle of
-it leads root nowhere."""
+"""The script that copies a release from a stick, run as it is: what the unit's own account may plant there in the
+middle of it leads root nowhere."""
 
 from __future__ import annotations
 
