@@ -248,7 +248,7 @@ def test_too_many_connections_are_told_so(strict: Gateway) -> None:
             connection.sendall(HEALTH)
             return connection.recv(65536).startswith(b"HTTP/1.1 503 ")
 
-        wait_for(busy, "the bound", 20)
+        wait_for(busy, "the bound")
 
 
 def test_log_names_no_patient_and_no_secret(gateway: Gateway, unit: Unit, tmp_path: Path) -> None:

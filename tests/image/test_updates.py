@@ -96,4 +96,4 @@ def test_broken_release_goes_back_by_itself_and_the_older_one_serves_its_databas
     later = "import sqlite3; print(*sqlite3.connect('/data/unit/unit.db').execute('SELECT later_id FROM m9902_later'))"
     assert machine.run(f'runuser -u qafila -- python3 -c "{later}"').strip() == "(1,)", "the later database"
     assert send(machine, tmp_path / "chest.dcm") == 0
-    machine.wait_for(lambda: len(asked(machine, "studies")["studies"]) == 1, 120, "the study is in the list")
+    machine.wait_for(lambda: len(asked(machine, "studies")["studies"]) == 1, 600, "the study is in the list")

@@ -39,7 +39,7 @@ def last_picture(screen: Terminal) -> str:
     """What stands there when nothing more is written."""
     screen.wait_until(lambda: bool(sixels.pictures(screen.seen.decode("utf-8", "ignore"))), "a picture in sixels")
     screen.press(b"")
-    return sixels.pictures(screen.seen.decode())[-1]
+    return sixels.pictures(screen.seen.decode("utf-8", "ignore"))[-1]
 
 
 def grey_levels(rendered: Rendered) -> list[list[int]]:
@@ -64,7 +64,7 @@ def test_sixels_in_the_terminal_are_the_picture_that_orthanc_draws_until_orthanc
         screen.press(F1)
         screen.seen = b""
         screen.press(DOWN)
-        assert not sixels.pictures(screen.seen.decode()), "a picture is drawn over the help"
+        assert not sixels.pictures(screen.seen.decode("utf-8", "ignore")), "a picture is drawn over the help"
         screen.press(ESCAPE)
         assert last_picture(screen) == shown
 
@@ -72,7 +72,7 @@ def test_sixels_in_the_terminal_are_the_picture_that_orthanc_draws_until_orthanc
         screen.seen = b""
         screen.type(RIGHT)
         screen.wait_until(lambda: "rien n'est perdu" in screen.text, "a sentence instead of the picture")
-        assert not sixels.pictures(screen.seen.decode())
+        assert not sixels.pictures(screen.seen.decode("utf-8", "ignore"))
         screen.type(CTRL_Q)
         assert screen.exit_code() == 0
 
@@ -83,10 +83,10 @@ def test_kitty_is_sent_the_picture_that_orthanc_draws_and_cells_that_show_it(uni
         opened_study(screen)
         screen.wait_until(lambda: PIXELS in screen.text, "the label of pixels")
         screen.press(b"")
-        width, height, rgb, columns, rows = kitty_picture(screen.seen.decode())
+        width, height, rgb, columns, rows = kitty_picture(screen.seen.decode("utf-8", "ignore"))
         assert rgb[0::3] == rgb[1::3] == rgb[2::3] == unit.drawn(width, height).pixels
         assert (columns, rows) == (-(-width // CELL_PX[0]), -(-height // CELL_PX[1]))
-        after = screen.seen.decode().rpartition("\x1b_G")[2]
+        after = screen.seen.decode("utf-8", "ignore").rpartition("\x1b_G")[2]
         lines = re.findall("(?:\U0010eeee[^\U0010eeee\x1b]*)+", after)
         assert [line.count("\U0010eeee") for line in lines] == [columns] * rows
         screen.type(CTRL_Q)
@@ -115,7 +115,7 @@ def test_terminal_that_tells_no_size_or_has_no_name_for_pixels_gets_half_cells(
         opened_study(screen)
         screen.wait_until(lambda: CELLS in screen.text, "the label of half-cells")
         screen.press(b"")
-        assert screen.text.count("▀") > 400 and not sixels.pictures(screen.seen.decode())
+        assert screen.text.count("▀") > 400 and not sixels.pictures(screen.seen.decode("utf-8", "ignore"))
         screen.type(CTRL_Q)
         assert screen.exit_code() == 0
 
