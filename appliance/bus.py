@@ -50,7 +50,7 @@ async def followed(address: str | None, rules: Iterable[str]) -> AsyncIterator[F
     async with asyncio.timeout(ANSWER_S_MAX):
         await bus.connect()
     news = asyncio.Event()
-    gone = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
+    gone = asyncio.ensure_future(bus.wait_for_disconnect())  # type: ignore[no-untyped-call]  # dbus-fast: no types
     gone.add_done_callback(lambda _: news.set())
     bus.add_message_handler(lambda message: _set_at_signal(news, message))
     try:

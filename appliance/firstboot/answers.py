@@ -61,7 +61,7 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     centre_code: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 -]{0,64}\Z")] = ""
     """The centre's one-time code; the unit enrols itself with it at its first contact."""
     centre_ca: str = ""
-    """PEM of the authority that alone is trusted; empty: the one that the centre names when it enrols the unit."""
+    """PEM of the authority that alone is trusted; empty: the system's."""
     time_servers: tuple[Annotated[str, msgspec.Meta(pattern=_HOST)], ...] = ()
     wifi_name: Annotated[str, msgspec.Meta(max_length=32)] = ""
     wifi_password: Annotated[str, msgspec.Meta(max_length=63)] = ""

@@ -108,7 +108,7 @@ class FakeManager:
     async def _disconnect(self) -> None:
         self._bus.disconnect()
         with suppress(OSError, EOFError):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast: no types
 
     async def _signal(self, properties: dict[str, Variant]) -> None:
         body = [SERVICE, properties, []]

@@ -83,7 +83,7 @@ class FakePowerServices:
     async def _disconnect(self) -> None:
         self._bus.disconnect()
         with suppress(OSError, EOFError):
-            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]  # dbus-fast: no types
 
     def _answer(self, message: Message) -> Message | None:
         if message.message_type is not MessageType.METHOD_CALL:
