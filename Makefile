@@ -20,7 +20,7 @@ SEED ?= 1
 FUZZ_SECONDS ?= 600
 EXAMPLES ?= 40
 UNITS ?= 1000
-BOARD ?= vm
+BOARD ?= vm vm-arm64
 LAST ?= 8
 
 .PHONY: help setup setup-run demo viewer viewer-test story accessibility api-fuzz scale fleet test lint sim bench bench-links power-cuts kills unit-day screen-day screen-pixels full-disks disk-errors fuzz \
@@ -110,8 +110,8 @@ disk-errors: setup ## ERRORS=100 EIO, ENOSPC and EROFS put into the unit's syste
 fuzz: setup ## FUZZ_SECONDS=600 of damaged bytes against every parser that meets bytes from outside
 	@$(PYTHON) -m tests.fuzz --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
 
-image: setup ## The appliance's image for BOARD=vm, mini-pc or vm-arm64, with update files and SBOM, in .cache/image (root, 15 GB)
-	@sh image/build.sh $(BOARD)
+image: setup ## The appliance's images for BOARD="vm vm-arm64" or mini-pc, with update files and SBOM, in .cache/image (root, 15 GB)
+	@for board in $(BOARD); do sh image/build.sh "$$board" || exit 1; done
 
 image-releases: setup ## The releases that image-test and image-power-cuts need, up to LAST=8 (root, 2 minutes each)
 	@sh tests/image/releases.sh $(LAST)
