@@ -171,7 +171,9 @@ def run(folder: Path, count: int, seed: int, at_once: int, say: Callable[[str], 
         wait_until_good(recorded.machine)
         begins = recorded.disk.entry_count()
         came = bring(recorded.machine, TRIAL / f"release-{NEW}")
-        assert came == "success", recorded.machine.run("journalctl -b --no-pager -n 60 -u 'qafila-update' -u 'qafila-stick@*'")
+        assert came == "success", recorded.machine.run(
+            "journalctl -b --no-pager -n 60 -u 'qafila-update' -u 'qafila-stick@*'"
+        )
         recorded.stop()
         flushes, ends = recorded.disk.flushes(), recorded.disk.entry_count()
         say(f"the installation is on record after {time.monotonic() - began:.0f} s: {ends - begins} entries")
