@@ -15,6 +15,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, InputEvent, Paste
 from textual.screen import Screen
+from textual.widgets import Input
 
 from appliance.clock import Clock
 from appliance.domain import sentences
@@ -171,6 +172,10 @@ class QafilaApp(App[int]):
         if isinstance(event, InputEvent | Paste):
             self._key_mono_s = self._clock.mono_s()
         await super().on_event(event)
+
+    def on_descendant_focus(self) -> None:
+        """There may be something to type now."""
+        self.services.keyboard.follow(isinstance(self.focused, Input))
 
     async def on_sign_in_page_signed_in(self, message: SignInPage.SignedIn) -> None:
         """Take the lock away; the page under it is as it was."""
@@ -434,6 +439,7 @@ class QafilaApp(App[int]):
         if self.person is not None and self._clock.mono_s() - self._key_mono_s >= self.services.lock_after_s:
             self.lock()
         self._end_what_was_said()
+        self.on_descendant_focus()
         minute = int(self._clock.wall_s() // 60)
         if minute != self._drawn_minute:
             self._drawn_minute = minute

@@ -10,6 +10,7 @@ from appliance.config import UnitConfig
 from appliance.domain.rendered import Previews
 from tui.app import QafilaApp
 from tui.arabic import let_terminal_show_arabic
+from tui.glass import from_environment
 from tui.graphics.terminal import display
 from tui.services import Courier, Services
 from tui.unit_counter import UnitCounter
@@ -42,6 +43,7 @@ def made_app(
             inbox=UnitInbox(config, clock),
             power=UnitPower(config, clock),
             display=display(graphics or config.screen.graphics, os.environ),
+            keyboard=from_environment(),
             lock_after_s=config.screen.lock_after_s,
         ),
         config.screen.language,

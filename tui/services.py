@@ -7,10 +7,11 @@ A page whose service is missing says so and stays greyed in the menu. Every call
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any, Protocol
 
+from tui.glass import GlassKeyboard
 from tui.graphics.canvas import Display
 from tui.reader import ReadTrouble
 
@@ -258,5 +259,6 @@ class Services:
     courier: Courier | None = None
     power: PowerOff | None = None
     display: Display = HALF_CELLS
+    keyboard: GlassKeyboard = field(default_factory=GlassKeyboard)
     lock_after_s: int = 600
     """Of nobody pressing a key, where people sign in."""
