@@ -6,13 +6,13 @@ so that after a power cut it is there or not; whoever takes one in may do so twi
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from appliance.clock import Clock
+from appliance.durable import sync_folder
 from appliance.identity import replace_file
 
 FOLDER = "handed"
@@ -65,11 +65,7 @@ def remove(path: Path) -> None:
         path.unlink()
     except FileNotFoundError:
         return
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 class CodeWaits:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.durable import sync_folder
+
 KEY_NAME = "unit.key"
 _FILE_BYTES_MAX = 64 * 1024
 
@@ -86,7 +88,7 @@ def write_key(identity_dir: Path, pem: bytes) -> None:
         os.link(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    _sync_folder(identity_dir)
+    sync_folder(identity_dir)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -97,7 +99,7 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write_partial(path: Path, content: bytes) -> Path:
@@ -117,14 +119,6 @@ def _write_partial(path: Path, content: bytes) -> Path:
         if is_root:
             os.fchown(target.fileno(), owner.st_uid, owner.st_gid)
     return partial
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes | None:

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.domain.limits import LimitSet
+from appliance.durable import sync_folder
 
 PREFIX = "gate-"
 PARTIAL_SUFFIX = ".part"
@@ -120,11 +121,7 @@ def _write_durable(path: Path, chunks: Sequence[bytes | memoryview]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.rename(path)
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError:
         partial.unlink(missing_ok=True)
         raise

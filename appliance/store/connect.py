@@ -6,7 +6,6 @@ once with ``SQLITE_BUSY_SNAPSHOT``, whatever the time-out.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from appliance.clock import Clock, SystemClock
+from appliance.durable import sync_folder
 from appliance.store.errors import StoreError, StoreFault, store_error, translated
 from appliance.store.release import DOOR, READ_NUMBER, UNIT, Schema
 from appliance.store.stamp import Stamp, stamp_of
@@ -226,7 +226,7 @@ def migrate_one(path: Path, schema: Schema) -> tuple[str, ...]:
             with write(store):
                 _apply_migrations(store, schema)
         if is_new:
-            _sync_directory(path.parent)
+            sync_folder(path.parent)
         return names
     finally:
         store.close()
@@ -322,12 +322,3 @@ def _apply_migrations(store: Store, schema: Schema) -> None:
     known = {UNIT: migrations.unit_migrations, DOOR: migrations.door_migrations}[schema]
     with translated(store.path):
         known.apply(Database(store.connection, execute_plugins=False))
-
-
-def _sync_directory(folder: Path) -> None:
-    """A new file is durable only when its directory is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,6 +22,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from appliance.durable import sync_folder
+
 LIST, SIGNATURE = "release.json", "release.sig"
 LIST_BYTES_MAX = 64 * 1024
 FILE_BYTES_MAX = 4 * 1024**3
@@ -133,11 +135,7 @@ def unpack(release: Release, folder: Path, target: Path) -> None:
     except BaseException:
         _empty(target)
         raise
-    descriptor = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(target)
 
 
 def _unpack_one(file: ReleaseFile, source: Path, path: Path) -> None:

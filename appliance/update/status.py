@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from appliance.durable import sync_folder
+
 STATUS, FLOOR = "status.json", "floor"
 _BYTES_MAX = 4096
 
@@ -76,8 +78,4 @@ def _replace(path: Path, content: bytes) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     partial.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
