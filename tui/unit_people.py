@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from appliance.clock import Clock
 from appliance.config import UnitConfig
+from appliance.domain.wording import told
+from appliance.handed import SUPERVISOR
 from appliance.store.commands import open_unit
 from tui.reader import ReadTrouble
 from tui.unit_reader import WRITE_WAIT_S, as_trouble
@@ -25,12 +27,16 @@ class UnitPeople:
         self._clock = clock
 
     def everybody(self) -> tuple[Person, ...]:
-        """As the protocol says."""
+        """As the protocol says; trouble while the supervisor of the first boot is not among them yet."""
         from appliance.store.connect import open_reader
         from appliance.store.people import list_people
 
+        is_awaited = (self._config.handed_dir / SUPERVISOR).exists()  # before the records: it goes when it is in them
         with as_trouble(), open_reader(self._config.unit_db, clock=self._clock) as db:
-            return list_people(db)
+            listed = list_people(db)
+        if is_awaited and not listed:
+            raise ReadTrouble(told("The first supervisor is being entered; nothing is shown until that is done."))
+        return listed
 
     def sign_in(self, person_id: int, pin: str) -> SignIn:
         """As the protocol says."""

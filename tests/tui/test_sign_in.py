@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from appliance.config import UnitConfig
+from appliance.handed import SUPERVISOR, FirstPerson
 from appliance.people import pins
+from appliance.people.first import take_in
 from appliance.store.connect import open_reader, open_unit
 from appliance.store.people import Role, add_person
 from tests.support.snapshots import NOW_S
@@ -76,6 +79,20 @@ async def test_lock_shows_no_patient_but_what_is_safe_and_the_pin_opens_it(unit:
         await until(pilot, lambda: isinstance(app.screen, TodayPage))
         assert "PATIENT, Number0" in screen_text(app)
         assert line(app, "notice") == "Signed in: Salma."
+
+
+async def test_screen_of_a_first_start_stays_locked_until_the_supervisor_is_entered(tmp_path: Path) -> None:
+    unit = Unit(made_unit(tmp_path, 1, now_s=NOW_S))
+    first = FirstPerson(name="Amina", pin_hash=pins.hashed(PIN))
+    unit.config.handed_dir.mkdir(exist_ok=True)
+    (unit.config.handed_dir / SUPERVISOR).write_bytes(msgspec.json.encode(first))
+    async with screen(unit) as (app, pilot):
+        await until(pilot, lambda: "The first supervisor is being entered" in screen_text(app))
+        assert isinstance(app.screen, SignInPage) and "PATIENT" not in screen_text(app)
+        with open_unit(unit.config.unit_db) as db:
+            take_in(db, unit.config.handed_dir)
+        await sign_in(app, pilot)
+        await until(pilot, lambda: isinstance(app.screen, TodayPage))
 
 
 @pytest.mark.parametrize("keys", [("escape",), ("f11",), ("f10",), ("ctrl+p",), ("f9",), ("f6",), ("f3",)])
