@@ -71,6 +71,14 @@ def test_stranger_on_the_modality_side_is_refused(machine: Machine) -> None:
     assert done.returncode != 0
 
 
+def test_wifi_card_is_ready(machine: Machine) -> None:
+    """The kernel's own simulated card: ready means that NetworkManager found its supplicant."""
+    machine.run("modprobe mac80211_hwsim radios=1")
+    machine.wait_for(
+        lambda: "wifi:disconnected" in machine.run("nmcli -t -f TYPE,STATE device"), 300, "a Wi-Fi card is ready"
+    )
+
+
 def test_screen_shows_the_unit(machine: Machine) -> None:
     machine.wait_for(lambda: "qafila tui" in machine.run("ps ax"), 300, "the screen runs")
     machine.wait_for(lambda: _colours(machine.screen("screen")) > 20, 300, "something is drawn")
