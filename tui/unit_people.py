@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ class UnitPeople:
         from appliance.store.connect import open_reader
         from appliance.store.people import list_people
 
-        is_awaited = (self._config.handed_dir / SUPERVISOR).exists()  # before the records: it goes when it is in them
+        # Before the records, for it goes when it is in them; whoever may not look learns it from the records.
+        is_awaited = os.access(self._config.handed_dir / SUPERVISOR, os.F_OK)
         with as_trouble(), open_reader(self._config.unit_db, clock=self._clock) as db:
             listed = list_people(db)
         if is_awaited and not listed:

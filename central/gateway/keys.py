@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from appliance.config import ConfigError
+from appliance.durable import sync_folder
 
 RECEIPT_KEY = "receipt.pem"
 COURIER_KEY = "courier.age"
@@ -104,8 +105,4 @@ def _write_once(path: Path, content: bytes) -> None:
         pass
     finally:
         partial.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -22,6 +22,7 @@ from typing import BinaryIO
 from appliance.clock import Clock
 from appliance.domain.limits import LimitSet
 from appliance.domain.values import Evidence
+from appliance.durable import sync_folder
 from appliance.logging import log
 from sync.adapters.base import SendItem
 from sync.adapters.compare import compare, compare_again
@@ -157,7 +158,7 @@ class Replacer:
             target.flush()
             os.fsync(target.fileno())
         partial.replace(partial.with_suffix(".dcm"))
-        _fsync_folder(self._keep_dir)
+        sync_folder(self._keep_dir)
 
     def _copies(self, uid: str) -> list[Path]:
         return sorted(self._keep_dir.glob(f"{_stem(uid)}-*.dcm"))
@@ -171,11 +172,3 @@ def _stem(uid: str) -> str:
 def _pieces(file: BinaryIO) -> Iterator[bytes]:
     while piece := file.read(STEP_BYTES):
         yield piece
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -37,11 +37,10 @@ def test_keyboard_on_the_glass_is_there_while_there_is_something_to_type(tmp_pat
         press(machine, "f9")
         machine.wait_for(lambda: is_keyboard_there(machine), 300, "the keyboard is shown beside the form")
         before = picture(machine)[:-KEYBOARD_PX]
-        height, width = picture(machine).shape
+        height = len(picture(machine))
         for column in (0.05, 0.25, 0.45):
             touch(machine, column, 1 - KEYBOARD_PX / height * 3.5 / 6)
         machine.wait_for(lambda: bool((picture(machine)[:-KEYBOARD_PX] != before).any()), 300, "a finger types")
-        assert width > 0
         (WORK / "touch-form.png").write_bytes(machine.screen("touch").read_bytes())
         press(machine, "esc")
         machine.wait_for(lambda: not is_keyboard_there(machine), 300, "the keyboard goes with the form")
